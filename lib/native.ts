@@ -1,0 +1,150 @@
+import { createRequire } from 'node:module'
+import { TvnError } from './errors.js'
+import type { Graph } from './network/graph.js'
+import { opsHash } from './network/ops.generated.js'
+
+/** Levels of `TVN_MAX_ISA`, lowest first. */
+export type Isa = 'reference' | 'avx2' | 'avx512' | 'avx512_bf16'
+export type Precision = 'f32'
+
+export interface NativeCpu {
+  readonly model: string
+  readonly features: readonly string[]
+  /** The level that kernels are chosen for: what the CPU has, capped by `TVN_MAX_ISA`. */
+  readonly isa: Isa
+}
+
+export interface NativePlanOptions {
+  /** Clips per run. */
+  readonly batch: number
+  readonly threads: number
+  readonly precision: Precision
+}
+
+/** One step of a Plan: one or more ops of the graph fused into one kernel. */
+export interface NativeStage {
+  /** Name of the first op. */
+  readonly name: string
+  readonly ops: readonly string[]
+  /** E.g. `conv_forward_f32_avx512`. */
+  readonly kernel: string
+  /** Multiply-accumulates of one run (whole batch). */
+  readonly macs: number
+  /** Bytes of inputs, weights and outputs that one run touches. */
+  readonly bytes: number
+}
+
+export interface NativeMeasureOptions {
+  /** How many runs to time. */
+  readonly runs: number
+  /** Clip variants to cycle through: u8, a whole number of batches. */
+  readonly clips: Uint8Array
+  /** Evict the caches before each run. */
+  readonly cold: boolean
+  /** Pin the measuring threads to cores `core`, `core` + 1, …; −1 leaves them free. */
+  readonly core: number
+}
+
+/** A Graph compiled for inference. One call at a time; a second one rejects with ERR_BUSY. */
+export interface NativePlan {
+  /** u8 [batch, T, H, W, 3] → logits [batch, classes]. */
+  run(clips: Uint8Array): Promise<Float32Array>
+  /** Milliseconds of each run. */
+  measure(options: NativeMeasureOptions): Promise<Float64Array>
+  /** Milliseconds of each stage, one Float64Array a run. */
+  profile(clips: Uint8Array, runs: number): Promise<Float64Array[]>
+  stages(): NativeStage[]
+  /** Bytes of packed weights and of the activation arena. */
+  memory(): { weights: number; arena: number }
+  dispose(): void
+}
+
+export interface NativeTrainerOptions {
+  readonly threads: number
+  readonly task: 'single-label' | 'multi-label'
+  readonly labelSmoothing: number
+  /** Replaces the rate of the graph's dropout ops. */
+  readonly dropout: number
+  readonly momentum: number
+  readonly nesterov: boolean
+  readonly weightDecay: number
+  /** Seeds dropout. */
+  readonly seed: number
+}
+
+/** A Graph compiled for training. One call at a time; a second one rejects with ERR_BUSY. */
+export interface NativeTrainer {
+  /**
+   * One step: forward, loss, backward, update. Labels: Int32Array [batch] or, multi-label, [batch × classes].
+   * Resolves to the loss before the update and the logits of this forward pass. The batch may differ from step to step.
+   */
+  step(clips: Uint8Array, batch: number, labels: Int32Array, learningRate: number): Promise<{ loss: number; logits: Float32Array }>
+  /** Gradients of the last step's loss, without weight decay. */
+  gradients(): Record<string, Float32Array>
+  /** Weights and running statistics now. */
+  weights(): Record<string, Float32Array>
+  dispose(): void
+}
+
+export interface NativeClip {
+  /** A file of raw RGB frames: frame i starts at `offset` + i · width · height · 3. */
+  readonly path: string
+  readonly offset: number
+  readonly width: number
+  readonly height: number
+  /** Which frames, in order; as many for every clip. */
+  readonly frames: readonly number[]
+  /** The square that is cut out and resized. */
+  readonly left: number
+  readonly top: number
+  readonly side: number
+  readonly flip: boolean
+  /** Applied to the resized bytes; 1 and 0 leave them as they are. */
+  readonly gain: number
+  readonly bias: number
+}
+
+export interface NativeConvBenchmark {
+  /** [N, T, H, W, C] */
+  readonly x: readonly number[]
+  readonly outputChannels: number
+  readonly kernel: readonly [number, number, number]
+  readonly stride: readonly [number, number, number]
+  readonly depthwise: boolean
+  readonly pass: 'forward' | 'data-gradient' | 'weight-gradient'
+  readonly threads: number
+  readonly runs: number
+}
+
+export interface NativeAddon {
+  readonly opsHash: string
+  cpu(): NativeCpu
+  createPlan(graph: Graph, parameters: Record<string, Float32Array>, options: NativePlanOptions): Promise<NativePlan>
+  createTrainer(graph: Graph, parameters: Record<string, Float32Array>, options: NativeTrainerOptions): Promise<NativeTrainer>
+  /** Reads, crops and resizes clips into `out` (u8 [clips, frames, size, size, 3]). Rejects with ERR_FILE when a file is short. */
+  loadClips(clips: readonly NativeClip[], size: number, threads: number, out: Uint8Array): Promise<void>
+  /** FMA peak of one core in GFLOP/s, register-resident, at the allowed instruction set; takes about `milliseconds`. */
+  measurePeak(milliseconds: number): Promise<number>
+  /** Milliseconds of each run of one layer, and the kernel that ran. */
+  benchmarkConv(options: NativeConvBenchmark): Promise<{ kernel: string; ms: Float64Array }>
+}
+
+let addon: NativeAddon | undefined
+
+/** The addon, loaded at the first call. Throws ERR_NATIVE when it is missing or was built from another op table. */
+export function native(): NativeAddon {
+  addon ??= load()
+  return addon
+}
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url)
+  let loaded: NativeAddon
+  try {
+    loaded = require('../build/Release/tvn.node') as NativeAddon
+  } catch (cause) {
+    throw new TvnError('ERR_NATIVE', `the native addon cannot be loaded: ${(cause as Error).message.split('\n')[0]}`, { hint: 'rebuild: npm run build', cause })
+  }
+  if (loaded.opsHash !== opsHash) throw new TvnError('ERR_NATIVE', `the native addon was built from another op table (${loaded.opsHash}, this code needs ${opsHash})`, { hint: 'rebuild: npm run build' })
+  return loaded
+}

@@ -1,0 +1,40 @@
+// A fixed set of threads that run the tasks of one kernel at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace tvn {
+
+/**
+ * Static partition: thread i of P runs the tasks [tasks·i/P, tasks·(i+1)/P), in order. Which task computes what must not depend
+ * on the number of threads, so that results are bit-identical for any P; sums over tasks go through a fixed tree.
+ * The calling thread is thread 0. Waiting threads spin for about 50 µs, then park. One run at a time; not reentrant.
+ */
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return threads_; }
+
+  /** Calls f(task, thread) for every task in [0, tasks) and returns when all are done. f must not throw. */
+  template <class F>
+  void run(int64_t tasks, const F& f) {
+    run_tasks(tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const F*>(context))(task, thread); }, &f);
+  }
+
+ private:
+  using Call = void (*)(const void* context, int64_t task, int thread);
+  void run_tasks(int64_t tasks, Call call, const void* context);
+
+  struct State;
+  int threads_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tvn

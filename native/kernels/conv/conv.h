@@ -1,0 +1,68 @@
+// Dense convolution: pointwise, spatial and temporal are one op.
+//
+//   y[n,ot,oh,ow,oc] = f(bias[oc] + residual[…] + Σ x[n, ot·ST+kt−PT, oh·SH+kh−PH, ow·SW+kw−PW, c] · w[kt,kh,kw,c,oc])
+//
+// over the taps that fall inside x. x, y, dx, dy are NTHWC, w is [KT,KH,KW,C,OC], all f32, none overlap. Every element of a
+// result is summed in an order that depends on the shape alone, so results are bit-identical for any number of threads.
+// A kernel is made of four functions because weights are packed once (per step in training) and scratch is planned ahead.
+// Sizes are in floats; `scratch` is aligned to a cache line.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "core/enums.h"
+#include "core/isa.h"
+#include "core/shape.h"
+#include "core/thread_pool.h"
+
+namespace tvn {
+
+struct ConvShape {
+  Shape x, y;
+  Window window;
+};
+
+struct ConvForwardArgs {
+  const float* x;
+  const float* packed;    // from ConvKernel::pack
+  const float* bias;      // [OC], or null
+  const float* residual;  // as y, or null
+  Function function;
+  float* y;
+  float* scratch;
+};
+
+/** dx (+)= gradient with respect to x. */
+struct ConvDataGradientArgs {
+  const float* dy;
+  const float* packed;
+  bool accumulate;  // add to dx instead of overwriting it
+  float* dx;
+  float* scratch;
+};
+
+/** dw = gradient with respect to w, db = Σ dy over positions. Sums over positions go through a fixed tree of chunks. */
+struct ConvWeightGradientArgs {
+  const float* x;
+  const float* dy;
+  float* dw;
+  float* db;  // [OC], or null
+  float* scratch;
+};
+
+template <class Args>
+struct ConvKernel {
+  const char* name;
+  Isa isa;
+  std::size_t (*packed_size)(const ConvShape&);  // 0 for the weight gradient, whose pack is null
+  void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
+  std::size_t (*scratch_size)(const ConvShape&, int threads);
+  void (*run)(const ConvShape&, const Args&, ThreadPool&);
+};
+
+std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels();
+std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels();
+std::span<const ConvKernel<ConvWeightGradientArgs>> conv_weight_gradient_kernels();
+
+}  // namespace tvn
