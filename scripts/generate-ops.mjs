@@ -10,7 +10,7 @@ const words = (text) => text.split(/\s+/).filter(Boolean)
 const rows = (macro, pattern) => [...table.matchAll(new RegExp(`^${macro}\\(${pattern}\\)$`, 'gm'))]
 
 const enums = new Map(rows('TVN_ENUM', '(\\w+), ([^)]+)').map(([, name, values]) => [name, values.split(',').map((v) => v.trim())]))
-const attributes = new Map(rows('TVN_ATTRIBUTE', '(\\w+), (\\w+), "([^"]*)"').map(([, name, type]) => [name, type]))
+const attributes = new Map(rows('TVN_ATTRIBUTE', '(\\w+), (\\w+)').map(([, name, type]) => [name, type]))
 const ops = rows('TVN_OP', '(\\w+), "([^"]*)", "([^"]*)", "([^"]*)"').map(([, kind, inputs, parameters, names]) => ({
   kind,
   inputs: words(inputs),

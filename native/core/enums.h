@@ -4,7 +4,7 @@
 namespace tvn {
 
 #define TVN_ENUM(Name, ...) enum class Name { __VA_ARGS__ };
-#define TVN_ATTRIBUTE(name, type, default_value)
+#define TVN_ATTRIBUTE(name, Type)
 #define TVN_OP(kind, inputs, parameters, attributes)
 #include "ops.def"
 #undef TVN_ENUM

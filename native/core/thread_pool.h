@@ -1,6 +1,8 @@
 // A fixed set of threads that run the tasks of one kernel at a time.
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -28,13 +30,31 @@ class ThreadPool {
     run_tasks(tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const F*>(context))(task, thread); }, &f);
   }
 
+  /** Pins the threads but the calling one to the cores first_core + 1, first_core + 2, …; unpin() gives them the caller's set. */
+  void pin(int first_core);
+  void unpin();
+
  private:
   using Call = void (*)(const void* context, int64_t task, int thread);
+  void stop();
   void run_tasks(int64_t tasks, Call call, const void* context);
 
   struct State;
   int threads_;
   std::unique_ptr<State> state_;
+};
+
+/** Pins the calling thread to a core while it lives. */
+class PinnedThread {
+ public:
+  explicit PinnedThread(int core);
+  ~PinnedThread();
+  PinnedThread(const PinnedThread&) = delete;
+  PinnedThread& operator=(const PinnedThread&) = delete;
+
+ private:
+  cpu_set_t before_;
+  bool pinned_ = false;
 };
 
 }  // namespace tvn

@@ -47,10 +47,11 @@ struct Compare {
 inline Compare greater(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
 inline Vec select(Compare c, Vec yes, Vec no) { return {_mm256_blendv_ps(no.v, yes.v, c.m)}; }
 inline Vec round_nearest(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-/** a · 2^n for whole n in [−126, 127]. */
+/** a · 2^n for whole n in [−252, 254]: in two steps, because 2^n itself may not be a normal number. */
 inline Vec scale_exponent(Vec a, Vec n) {
-  const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
-  return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(bits))};
+  const __m256i whole = _mm256_cvtps_epi32(n.v), half = _mm256_srai_epi32(whole, 1);
+  const auto power = [](__m256i e) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23)); };
+  return {_mm256_mul_ps(_mm256_mul_ps(a.v, power(half)), power(_mm256_sub_epi32(whole, half)))};
 }
 /** Sum of all lanes, in a fixed order. */
 inline float sum(Vec a) {

@@ -1,0 +1,121 @@
+#include "core/thread_pool.h"
+
+#include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+namespace tvn {
+namespace {
+
+constexpr auto spin_time = std::chrono::microseconds(50);
+
+/** Spins until `done()`, at most spin_time; says whether it is done. */
+template <class Done>
+bool spin(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + spin_time;
+  do {
+    for (int i = 0; i < 64; i++) {
+      if (done()) return true;
+      _mm_pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+void set_affinity(pthread_t thread, int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(core), &set);
+  pthread_setaffinity_np(thread, sizeof set, &set);  // a core outside the process's set is refused: then nothing changes
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  std::vector<std::thread> workers;
+  // The work of the current generation; written before `generation` is raised, read after.
+  Call call = nullptr;
+  const void* context = nullptr;
+  int64_t tasks = 0;
+  alignas(64) std::atomic<uint32_t> generation{0};
+  alignas(64) std::atomic<int> running{0};
+  std::atomic<bool> stop{false};
+};
+
+ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique<State>()) {
+  State& s = *state_;
+  const auto work = [this, &s](int thread) {
+    uint32_t seen = 0;
+    for (;;) {
+      const auto changed = [&] { return s.generation.load(std::memory_order_acquire) != seen; };
+      while (!spin(changed) && !changed()) s.generation.wait(seen, std::memory_order_acquire);
+      seen++;
+      if (s.stop.load(std::memory_order_relaxed)) return;
+      for (int64_t task = s.tasks * thread / threads_; task < s.tasks * (thread + 1) / threads_; task++) s.call(s.context, task, thread);
+      if (s.running.fetch_sub(1, std::memory_order_acq_rel) == 1) s.running.notify_one();
+    }
+  };
+  try {
+    for (int thread = 1; thread < threads; thread++) s.workers.emplace_back(work, thread);
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
+  State& s = *state_;
+  s.stop.store(true, std::memory_order_relaxed);
+  s.generation.fetch_add(1, std::memory_order_release);
+  s.generation.notify_all();
+  for (std::thread& worker : s.workers) worker.join();
+}
+
+void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
+  if (threads_ == 1 || tasks <= 1) {
+    for (int64_t task = 0; task < tasks; task++) call(context, task, 0);
+    return;
+  }
+  State& s = *state_;
+  s.call = call;
+  s.context = context;
+  s.tasks = tasks;
+  s.running.store(threads_ - 1, std::memory_order_relaxed);
+  s.generation.fetch_add(1, std::memory_order_release);
+  s.generation.notify_all();
+  for (int64_t task = 0; task < tasks / threads_; task++) call(context, task, 0);
+  const auto done = [&] { return s.running.load(std::memory_order_acquire) == 0; };
+  while (!spin(done) && !done()) {
+    const int running = s.running.load(std::memory_order_acquire);
+    if (running != 0) s.running.wait(running, std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::pin(int first_core) {
+  for (size_t i = 0; i < state_->workers.size(); i++) set_affinity(state_->workers[i].native_handle(), first_core + 1 + static_cast<int>(i));
+}
+
+void ThreadPool::unpin() {
+  cpu_set_t set;
+  if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) != 0) return;
+  for (std::thread& worker : state_->workers) pthread_setaffinity_np(worker.native_handle(), sizeof set, &set);
+}
+
+PinnedThread::PinnedThread(int core) {
+  if (pthread_getaffinity_np(pthread_self(), sizeof before_, &before_) == 0) {
+    set_affinity(pthread_self(), core);
+    pinned_ = true;
+  }
+}
+
+PinnedThread::~PinnedThread() {
+  if (pinned_) pthread_setaffinity_np(pthread_self(), sizeof before_, &before_);
+}
+
+}  // namespace tvn
