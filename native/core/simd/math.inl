@@ -22,7 +22,7 @@ inline Vec exp(Vec x) {
   return scale_exponent(p + broadcast(1.0f), n);
 }
 
-/** 1 / (1 + e^−x), within 4 ulp where that is normal; NaN for NaN. */
+/** 1 / (1 + e^−x), within 3 ulp where that is normal; NaN for NaN. */
 inline Vec sigmoid(Vec x) {
   const Vec one = broadcast(1.0f);
   return one / (one + exp(zero() - x));
