@@ -1,0 +1,43 @@
+// Graph → Graph: fewer ops that compute the same. Each pass is exact algebra (rounding aside) and is tested against the graph before it.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace tvn {
+
+/** Values of parameters and running statistics by name; what a pass computes is owned here, the rest belongs to the caller. */
+class ParameterValues {
+ public:
+  void borrow(const std::string& name, std::span<const float> values) { values_[name] = values; }
+  void own(const std::string& name, std::vector<float> values) { values_[name] = owned_.emplace_back(std::move(values)); }
+  std::span<const float> at(const std::string& name) const { return values_.at(name); }
+  bool contains(const std::string& name) const { return values_.contains(name); }
+
+ private:
+  std::map<std::string, std::span<const float>> values_;
+  std::deque<std::vector<float>> owned_;
+};
+
+/** Inference: conv or depthwise → batch_norm becomes one op with scaled weights and a bias, which takes the name of beta. */
+void fold_batch_norms(Graph& graph, ParameterValues& values);
+
+enum class Purpose { inference, training };
+
+/**
+ * An activation moves into the op before it: conv, depthwise, batch_norm or add; in training into batch_norm, and a relu into add
+ * (whose backward pass needs no stored pre-activation).
+ */
+void fuse_activations(Graph& graph, Purpose purpose);
+
+/** Inference: add moves into a convolution that feeds it, which accumulates onto the other summand. */
+void fuse_residuals(Graph& graph);
+
+constexpr float batch_norm_epsilon = 1e-5f;
+
+}  // namespace tvn
