@@ -1,0 +1,61 @@
+import { styleText } from 'node:util'
+
+export interface OutputOptions {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly color: boolean
+}
+
+export type Style = Parameters<typeof styleText>[0]
+
+/** The two streams of a command: results on stdout, everything else on stderr. */
+export interface Output extends OutputOptions {
+  /** Width of the terminal on stderr, or 100. */
+  readonly columns: number
+  /** True when stderr can redraw: a terminal, and neither `--quiet` nor `--json`. */
+  readonly live: boolean
+  /** The command's result: with `--json` the document, else the text. Called once. */
+  result(document: unknown, text: () => string): void
+  /** A line of progress on stderr; a live line is redrawn in place, otherwise only `final` lines are written. Nothing with `--quiet`. */
+  progress(line: string, options?: { final?: boolean }): void
+  /** A line on stderr; nothing with `--quiet`. */
+  note(line: string): void
+  /** A line on stderr that is shown even with `--quiet`: something the user has to know. */
+  warn(line: string): void
+  /** Colours text when the terminal shows colours. */
+  style(style: Style, text: string): string
+}
+
+/** `stdout` and `stderr` are written to synchronously where the platform does so. */
+export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream = process.stdout, stderr: NodeJS.WriteStream = process.stderr): Output {
+  const live = Boolean(stderr.isTTY) && !options.quiet
+  const columns = stderr.columns ?? 100
+  let drawn = false
+  const line = (text: string) => {
+    stderr.write(`${drawn ? '\r\x1b[K' : ''}${text}\n`)
+    drawn = false
+  }
+  return {
+    ...options,
+    columns,
+    live,
+    result(document, text) {
+      if (drawn) stderr.write('\r\x1b[K')
+      drawn = false
+      stdout.write(options.json ? `${JSON.stringify(document)}\n` : `${text().trimEnd()}\n`)
+    },
+    progress(text, { final = false } = {}) {
+      if (options.quiet) return
+      if (final) line(text)
+      else if (live) {
+        stderr.write(`\r\x1b[K${text.slice(0, columns - 1)}`)
+        drawn = true
+      }
+    },
+    note(text) {
+      if (!options.quiet) line(text)
+    },
+    warn: line,
+    style: (style, text) => (options.color ? styleText(style, text) : text),
+  }
+}
