@@ -1,5 +1,7 @@
-// Elementary functions over Vec. Include after core/simd/<isa>.h; the names land in that header's namespace.
+// Elementary and activation functions over Vec. Include after core/simd/<isa>.h; the names land in that header's namespace.
 #pragma once
+
+#include "core/enums.h"
 
 namespace tvn::TVN_ISA {
 
@@ -26,6 +28,22 @@ inline Vec exp(Vec x) {
 inline Vec sigmoid(Vec x) {
   const Vec one = broadcast(1.0f);
   return one / (one + exp(zero() - x));
+}
+
+/** As kernels/activation; NaN for NaN (it is the second operand of every max and min). */
+inline Vec relu(Vec x) { return max(zero(), x); }
+inline Vec hswish(Vec x) {
+  const Vec relu6 = min(broadcast(6.0f), max(zero(), x + broadcast(3.0f)));
+  return x * relu6 * broadcast(1.0f / 6.0f);
+}
+inline Vec apply(Function function, Vec x) {
+  switch (function) {
+    case Function::relu: return relu(x);
+    case Function::hswish: return hswish(x);
+    case Function::sigmoid: return sigmoid(x);
+    case Function::none: break;
+  }
+  return x;
 }
 
 }  // namespace tvn::TVN_ISA
