@@ -1,0 +1,65 @@
+#include "runtime/measure.h"
+
+#include <chrono>
+#include <optional>
+
+namespace tvn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+
+}  // namespace
+
+std::vector<double> measure(Plan& plan, const MeasureOptions& options) {
+  std::optional<PinnedThread> pinned;
+  if (options.core >= 0) {
+    plan.pool().pin(options.core);
+    pinned.emplace(options.core);
+  }
+  const size_t clip = static_cast<size_t>(plan.clip_bytes()), variants = options.clips.size() / clip;
+  Buffer<float> logits(static_cast<size_t>(plan.logits_size()));
+  std::vector<double> times(static_cast<size_t>(options.runs));
+  for (size_t i = 0; i < times.size(); i++) {
+    if (options.cold) plan.evict();
+    const auto begin = Clock::now();
+    plan.run(options.clips.data() + i % variants * clip, logits.data());
+    times[i] = ms_since(begin);
+  }
+  pinned.reset();
+  if (options.core >= 0) plan.pool().unpin();
+  return times;
+}
+
+/** Runs `steps` rounds of independent FMAs in registers and returns how many floating-point operations that were. */
+double fma_rounds_reference(int64_t steps);
+double fma_rounds_avx2(int64_t steps);
+double fma_rounds_avx512(int64_t steps);
+
+double measure_peak(Isa isa, double milliseconds) {
+  double (*const rounds)(int64_t) = isa >= Isa::avx512 ? fma_rounds_avx512 : isa == Isa::avx2 ? fma_rounds_avx2 : fma_rounds_reference;
+  constexpr int64_t steps = 200'000;
+  double best = 0;
+  const auto begin = Clock::now();
+  do {
+    const auto round = Clock::now();
+    const double operations = rounds(steps);
+    best = std::max(best, operations / ms_since(round) / 1e6);
+  } while (ms_since(begin) < milliseconds);
+  return best;
+}
+
+double fma_rounds_reference(int64_t steps) {
+  constexpr int chains = 8;
+  float sums[chains] = {};
+  const volatile float factor = 0.999f;
+  const float f = factor;
+  for (int64_t i = 0; i < steps; i++)
+    for (float& sum : sums) sum = sum * f + 1.0f;
+  volatile float sink = 0;
+  for (const float sum : sums) sink = sink + sum;
+  return 2.0 * chains * static_cast<double>(steps);
+}
+
+}  // namespace tvn

@@ -1,0 +1,48 @@
+// The clock behind every latency figure, and the peak that every share of peak refers to.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "graph/op.h"
+#include "runtime/plan.h"
+
+namespace tvn {
+
+struct MeasureOptions {
+  int runs;
+  std::span<const uint8_t> clips;  // a whole number of batches, cycled through
+  bool cold;                       // evict the caches before each run
+  int core;                        // pin to core, core + 1, …; −1: leave the threads free
+};
+
+/** Milliseconds of each run, around Plan::run alone. */
+std::vector<double> measure(Plan& plan, const MeasureOptions& options);
+
+/** FMA peak of the calling thread in GFLOP/s, register-resident, for that level; the best of several short rounds. */
+double measure_peak(Isa isa, double milliseconds);
+
+enum class Pass { forward, data_gradient, weight_gradient };
+
+struct ConvBenchmark {
+  Shape x;
+  int64_t output_channels;
+  Int3 kernel, stride;
+  bool depthwise;
+  Pass pass;
+  int threads;
+  int runs;
+};
+
+struct ConvTimes {
+  std::string kernel;
+  std::vector<double> ms;
+};
+
+/** Times one convolution kernel on random data, SAME padding, weights packed beforehand. Throws Error("ERR_ARGUMENT"). */
+ConvTimes benchmark_conv(const ConvBenchmark& options, Isa isa);
+
+}  // namespace tvn

@@ -1,0 +1,9 @@
+#include "core/simd/avx2.h"
+//
+#include "runtime/peak.inl"
+
+namespace tvn {
+
+double fma_rounds_avx2(int64_t steps) { return avx2::fma_rounds(steps); }
+
+}  // namespace tvn

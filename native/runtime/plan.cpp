@@ -1,0 +1,155 @@
+#include "runtime/plan.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "graph/memory_plan.h"
+#include "runtime/memory.h"
+
+namespace tvn {
+namespace {
+
+Graph fuse(Graph graph, ParameterValues& values) {
+  fold_batch_norms(graph, values);
+  fuse_activations(graph, Purpose::inference);
+  fuse_residuals(graph);
+  return graph;
+}
+
+}  // namespace
+
+Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
+  check(graph);  // the passes rely on a legal graph
+  program_ = check(fuse(graph, values));
+  size_t largest = 0;
+  for (const TensorInfo& tensor : program_.tensors) largest = std::max(largest, static_cast<size_t>(batched(tensor.shape, options.batch).size()));
+  require_memory(largest * sizeof(float));
+  for (const Node& node : program_.nodes) layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads}));
+  operands_.resize(layers_.size());
+  bind_parameters(values);
+  bind_tensors();
+  describe(graph);
+}
+
+void Plan::bind_parameters(const ParameterValues& values) {
+  for (size_t i = 0; i < layers_.size(); i++) {
+    const Node& node = program_.nodes[i];
+    Operands& at = operands_[i];
+    for (size_t slot = 0; slot < node.parameters.size(); slot++) {
+      const int index = node.parameters[slot];
+      if (index < 0) {
+        at.parameters.push_back(nullptr);
+        continue;
+      }
+      const std::span<const float> value = values.at(program_.parameters[static_cast<size_t>(index)].name);
+      if (layers_[i]->packs(slot)) {
+        at.parameters.push_back(const_cast<float*>(value.data()));  // read by pack below, then forgotten
+        continue;
+      }
+      Buffer<float>& copy = parameters_.emplace_back(value.size());
+      std::copy(value.begin(), value.end(), copy.begin());
+      at.parameters.push_back(copy.data());
+      weight_bytes_ += value.size_bytes();
+    }
+    layers_[i]->pack(at, pool_);
+    weight_bytes_ += layers_[i]->packed().size_bytes();
+    for (size_t slot = 0; slot < at.parameters.size(); slot++)
+      if (layers_[i]->packs(slot)) at.parameters[slot] = nullptr;
+  }
+}
+
+void Plan::bind_tensors() {
+  // a tensor lives from the layer that writes it to the last that reads it; a layer that works in place hands its storage on
+  const int end = static_cast<int>(layers_.size());
+  std::vector<int> last(program_.tensors.size(), 0), storage(program_.tensors.size(), -1);
+  for (int i = 0; i < end; i++)
+    for (const int x : program_.nodes[static_cast<size_t>(i)].inputs) last[static_cast<size_t>(x)] = i;
+  last[static_cast<size_t>(program_.output)] = end;
+
+  std::vector<Lifetime> lifetimes;
+  size_t scratch = 0;
+  for (int i = 0; i < end; i++) {
+    const Node& node = program_.nodes[static_cast<size_t>(i)];
+    const Layer& layer = *layers_[static_cast<size_t>(i)];
+    scratch = std::max(scratch, layer.scratch());
+    const size_t x = static_cast<size_t>(node.inputs[0]), y = static_cast<size_t>(node.output);
+    const int shared = storage[x];
+    if (layer.in_place() && shared >= 0 && lifetimes[static_cast<size_t>(shared)].last == i) {
+      storage[y] = shared;
+      lifetimes[static_cast<size_t>(shared)].last = last[y];
+      continue;
+    }
+    storage[y] = static_cast<int>(lifetimes.size());
+    lifetimes.push_back({static_cast<size_t>(batched(program_.shape(node.output), options_.batch).size()) * sizeof(float), i, last[y]});
+  }
+  lifetimes.push_back({scratch * sizeof(float), 0, end});
+
+  const MemoryPlan plan = plan_memory(lifetimes);
+  require_memory(plan.bytes + weight_bytes_);
+  arena_ = Buffer<uint8_t>(plan.bytes);
+  std::fill(arena_.begin(), arena_.end(), uint8_t{0});  // page faults now, not in the first run
+  const auto address = [&](size_t lifetime) { return reinterpret_cast<float*>(arena_.data() + plan.offsets[lifetime]); };
+  const auto tensor = [&](int index) { return storage[static_cast<size_t>(index)] < 0 ? nullptr : address(static_cast<size_t>(storage[static_cast<size_t>(index)])); };
+  for (size_t i = 0; i < layers_.size(); i++) {
+    const Node& node = program_.nodes[i];
+    for (const int x : node.inputs) operands_[i].x.push_back(tensor(x));
+    operands_[i].y = tensor(node.output);
+    operands_[i].scratch = address(lifetimes.size() - 1);
+    if (node.inputs[0] == program_.input) clip_readers_.push_back(i);
+  }
+  logits_ = tensor(program_.output);
+}
+
+void Plan::describe(const Graph& before) {
+  // an op went into the stage that writes its output, or into the first later stage that is left of the fused chain
+  std::vector<std::string> pending;
+  size_t next = 0;
+  for (size_t i = 0; i < layers_.size(); i++) {
+    const Node& node = program_.nodes[i];
+    const std::string& written = program_.tensors[static_cast<size_t>(node.output)].name;
+    while (next < before.ops.size()) {
+      pending.push_back(before.ops[next].name);
+      if (before.ops[next++].output == written) break;
+    }
+    int64_t bytes = batched(program_.shape(node.output), options_.batch).size() * 4;
+    for (const int x : node.inputs) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
+    for (const int p : node.parameters)
+      if (p >= 0) bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
+    stages_.push_back({node.name, std::move(pending), layers_[i]->kernel(), multiply_accumulates(program_, node) * options_.batch, bytes});
+    pending.clear();
+  }
+}
+
+void Plan::run(const uint8_t* clips, float* logits) {
+  for (const size_t i : clip_readers_) operands_[i].x[0] = reinterpret_cast<const float*>(clips);
+  const Run run{pool_, 0};
+  for (size_t i = 0; i < layers_.size(); i++) layers_[i]->forward(operands_[i], run);
+  std::copy(logits_, logits_ + logits_size(), logits);
+}
+
+void Plan::profile(const uint8_t* clips, double* stage_ms) {
+  for (const size_t i : clip_readers_) operands_[i].x[0] = reinterpret_cast<const float*>(clips);
+  const Run run{pool_, 0};
+  for (size_t i = 0; i < layers_.size(); i++) {
+    const auto begin = std::chrono::steady_clock::now();
+    layers_[i]->forward(operands_[i], run);
+    stage_ms[i] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  }
+}
+
+void Plan::evict() const {
+  const auto flush = [](const void* begin, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += cache_line) _mm_clflush(static_cast<const char*>(begin) + i);
+  };
+  flush(arena_.data(), arena_.size());
+  for (const Buffer<float>& parameter : parameters_) flush(parameter.data(), parameter.size() * sizeof(float));
+  for (const auto& layer : layers_) {
+    const std::span<const float> packed = layer->packed();
+    flush(packed.data(), packed.size_bytes());
+  }
+  _mm_mfence();
+}
+
+}  // namespace tvn
