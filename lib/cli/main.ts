@@ -29,7 +29,8 @@ function exitCode(error: unknown): number {
 /** An error as one line and, where there is one, a hint; with `--debug` the stack. */
 function explain(error: unknown, debug: boolean): string {
   if (debug && error instanceof Error) return `${error.stack ?? error.message}\n`
-  const oneLine = (text: string) => text.replace(/\s*\n\s*/g, ' ').trim()
+  // A name from a file may hold anything, terminal sequences included.
+  const oneLine = (text: string) => text.replace(/\s*[\p{Cc}\u2028\u2029]+\s*/gu, ' ').trim()
   if (error instanceof TvnError) return `tvn: ${oneLine(error.message)}\n${error.hint === undefined ? '' : `     ${oneLine(error.hint)}\n`}`
   return `tvn: internal error: ${oneLine(error instanceof Error ? error.message : String(error))}\n     run it again with --debug for the stack trace\n`
 }

@@ -1,0 +1,110 @@
+import { TvnError } from '../errors.js'
+import { type NativePlan, native, type Precision } from '../native.js'
+import { volume } from '../network/cost.js'
+import type { Graph } from '../network/graph.js'
+
+export interface InferenceOptions {
+  readonly threads: number
+  readonly precision: Precision
+}
+
+const largestBatch = 8
+/** Elements of one activation that a batch may have: 256 MiB of f32. */
+const batchElements = 2 ** 26
+const cachedPlans = 3
+const cachedBytes = 2 ** 30
+
+/**
+ * Runs a graph on any number of clips. A native plan has a fixed batch and runs one call at a time: this keeps the plans of the
+ * batches that were used last and queues the calls.
+ */
+export class Inference {
+  readonly #graph: Graph
+  readonly #weights: ReadonlyMap<string, Float32Array>
+  readonly #options: InferenceOptions
+  readonly #batch: number
+  /** By batch, the one used last at the end. */
+  readonly #plans = new Map<number, NativePlan>()
+  #queue: Promise<unknown> = Promise.resolve()
+  #disposed = false
+
+  constructor(graph: Graph, weights: ReadonlyMap<string, Float32Array>, options: InferenceOptions) {
+    this.#graph = graph
+    this.#weights = weights
+    this.#options = options
+    const largest = Math.max(...Object.values(graph.tensors).map(volume))
+    this.#batch = Math.max(1, Math.min(largestBatch, Math.floor(batchElements / largest)))
+  }
+
+  /** u8 [count, T, H, W, 3] → logits [count × classes]. The clips must stay as they are until the promise settles. */
+  logits(clips: Uint8Array, count: number, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#enqueue(async () => {
+      const clipBytes = clips.length / count
+      const parts: Float32Array[] = []
+      for (let from = 0; from < count; from += this.#batch) {
+        signal?.throwIfAborted()
+        const to = Math.min(from + this.#batch, count)
+        const plan = await this.#plan(to - from)
+        parts.push(await plan.run(clips.subarray(from * clipBytes, to * clipBytes)))
+      }
+      return concatenate(parts)
+    })
+  }
+
+  /** Calls `use` with the plan for one clip at a time while no other call runs. */
+  withPlan<T>(use: (plan: NativePlan) => Promise<T>): Promise<T> {
+    return this.#enqueue(async () => use(await this.#plan(1)))
+  }
+
+  /** Frees the plans when the running call has ended; calls that wait, and later ones, reject with ERR_DISPOSED. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    void this.#queue.then(() => {
+      for (const plan of this.#plans.values()) plan.dispose()
+      this.#plans.clear()
+    })
+  }
+
+  #enqueue<T>(call: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(() => {
+      if (this.#disposed) throw new TvnError('ERR_DISPOSED', 'the model was disposed of')
+      return call()
+    })
+    this.#queue = result.catch(() => {})
+    return result
+  }
+
+  async #plan(batch: number): Promise<NativePlan> {
+    const known = this.#plans.get(batch)
+    const plan = known ?? (await native().createPlan(this.#graph, Object.fromEntries(this.#weights), { batch, ...this.#options }))
+    this.#plans.delete(batch)
+    this.#plans.set(batch, plan)
+    for (const [oldest, unused] of this.#plans) {
+      if (this.#plans.size <= cachedPlans && (this.#plans.size === 1 || this.#bytes() <= cachedBytes)) break
+      unused.dispose()
+      this.#plans.delete(oldest)
+    }
+    return plan
+  }
+
+  #bytes(): number {
+    let bytes = 0
+    for (const plan of this.#plans.values()) {
+      const { weights, arena } = plan.memory()
+      bytes += weights + arena
+    }
+    return bytes
+  }
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0] as Float32Array
+  const whole = new Float32Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
