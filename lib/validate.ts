@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type ErrorCode, TvnError } from './errors.js'
+import { nearest } from './nearest.js'
 
 /**
  * Schemas for JSON that users write. Each leaf's message says what is expected, so that every error has one voice:
@@ -52,10 +53,10 @@ const sentence = '= '
 
 function unknownKey(unknown: readonly string[], valid: readonly string[]): string {
   const key = unknown[0] ?? ''
-  return `${sentence}${key} is not a known key; ${didYouMean(key, valid)}`
+  return `${sentence}${cut(key)} is not a known key: ${didYouMean(key, valid)}`
 }
 
-/** `did you mean "filters"? Known: …` or the known names alone when none is near. */
+/** `did you mean filters? Known are …`, or the known names alone when none is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
   const near = nearest(word, known)
   return near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}? Known are ${known.join(', ')}`
@@ -100,7 +101,10 @@ export function formatPath(path: readonly PropertyKey[]): string {
 
 /** A value as JSON, short enough for a message. */
 export function show(value: unknown): string {
-  const text = (typeof value === 'number' ? String(value) : JSON.stringify(value)) ?? typeof value
+  return cut((typeof value === 'number' ? String(value) : JSON.stringify(value)) ?? typeof value)
+}
+
+function cut(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}…`
 }
 
@@ -111,30 +115,4 @@ export function parseJson(text: string, code: ErrorCode, what: string): unknown 
   } catch (cause) {
     throw new TvnError(code, `${what} must be JSON: ${(cause as Error).message.replace(/\s+/g, ' ')}`, { cause })
   }
-}
-
-/** The known word that a mistyped one most likely means: at most a third of its letters differ, swaps counted once. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const limit = Math.max(2, Math.floor(word.length / 3))
-  if (word.length > 100) return undefined
-  const ranked = known.map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) })).filter(({ distance }) => distance <= limit)
-  return ranked.sort((a, b) => a.distance - b.distance)[0]?.name
-}
-
-/** Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours. */
-function editDistance(a: string, b: string): number {
-  let before: number[] = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const at = (line: number[], k: number): number => line[k] ?? Number.POSITIVE_INFINITY
-      let best = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, at(before, j - 2) + 1)
-      row.push(best)
-    }
-    before = last
-    last = row
-  }
-  return last[b.length] ?? a.length
 }

@@ -94,15 +94,14 @@ function contextGate(builder: GraphBuilder, name: string, x: Value): Value {
   return builder.gate(`${name}.apply`, x, z)
 }
 
-/** Wang et al. 2018: keys and values are taken from a map pooled 1×2×2, where it is that large. */
+/** Wang et al. 2018: keys and values are pooled 1×2×2, where their map is that large. */
 function nonLocal(builder: GraphBuilder, name: string, x: Value, width: number): Value {
   const [, h, w, channels] = x.shape
-  const keys = h < 2 || w < 2 ? x : builder.pool(`${name}.pool`, x, 'max', { kernel: [1, 2, 2], stride: [1, 2, 2], padding: 'valid' })
-  const theta = builder.conv(`${name}.theta`, x, width, undefined, true)
-  const phi = builder.conv(`${name}.phi`, keys, width, undefined, true)
-  const g = builder.conv(`${name}.g`, keys, width, undefined, true)
-  const y = builder.conv(`${name}.out`, builder.attention(`${name}.attention`, theta, phi, g), channels, undefined, true)
-  return builder.add(`${name}.add`, x, builder.batchNorm(y))
+  const part = (leaf: string): Value => builder.conv(`${name}.${leaf}`, x, width, undefined, true)
+  const pooled = (y: Value): Value =>
+    h < 2 || w < 2 ? y : builder.pool(`${y.tensor}.pool`, y, 'max', { kernel: [1, 2, 2], stride: [1, 2, 2], padding: 'valid' })
+  const attention = builder.attention(`${name}.attention`, part('theta'), pooled(part('phi')), pooled(part('g')))
+  return builder.add(`${name}.add`, x, builder.batchNorm(builder.conv(`${name}.out`, attention, channels, undefined, true)))
 }
 
 function lowerHead(builder: GraphBuilder, x: Value, head: Genes['head'], classes: number): Value {
