@@ -1,0 +1,22 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "runtime/plan.h"
+#include "runtime/trainer.h"
+
+namespace tvn::addon {
+
+/** What the addon keeps per environment (main thread or worker): nothing is global. */
+struct Instance {
+  Napi::FunctionReference plan_class, trainer_class;
+  // handed to the constructor that runs next; empty when JavaScript calls a constructor by itself, which is refused
+  std::shared_ptr<Plan> next_plan;
+  std::shared_ptr<Trainer> next_trainer;
+};
+
+inline Instance& instance(Napi::Env env) { return *env.GetInstanceData<Instance>(); }
+
+}  // namespace tvn::addon

@@ -1,0 +1,141 @@
+#include "addon/plan_object.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "addon/async.h"
+#include "addon/convert.h"
+#include "addon/instance.h"
+#include "runtime/measure.h"
+
+namespace tvn::addon {
+
+Napi::Function PlanObject::define(Napi::Env env) {
+  return DefineClass(env, "NativePlan",
+                     {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::measure>("measure"), InstanceMethod<&PlanObject::profile>("profile"),
+                      InstanceMethod<&PlanObject::stages>("stages"), InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::dispose>("dispose")});
+}
+
+PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_(std::move(instance(info.Env()).next_plan)) {
+  if (!plan_) bad_argument(info.Env(), "a plan is made by createPlan()");
+}
+
+Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
+  const Napi::Object options = object_argument(info, 2, "options");
+  if (text(options, "precision") != "f32") bad_argument(info.Env(), "precision: expected f32");
+  const PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)), isa_for(info.Env())};
+  Graph graph = graph_argument(info, 0);
+  ParameterValues values = parameters_argument(info, 1, graph);
+  return AsyncTask<std::shared_ptr<Plan>>::start(
+      info.Env(),
+      [graph = std::move(graph), values = std::move(values), plan_options] { return std::make_shared<Plan>(graph, values, plan_options); },
+      [](Napi::Env env, std::shared_ptr<Plan>& plan) -> Napi::Value {
+        instance(env).next_plan = std::move(plan);
+        return instance(env).plan_class.New({});
+      },
+      info[1].As<Napi::Object>());
+}
+
+Plan& PlanObject::live(Napi::Env env) const {
+  if (!plan_) throw make_error(env, "ERR_DISPOSED", "the plan has been disposed");
+  return *plan_;
+}
+
+std::function<void()> PlanObject::begin(Napi::Env env) {
+  live(env);
+  if (busy_) throw make_error(env, "ERR_BUSY", "the plan already runs");
+  busy_ = true;
+  return [this] { busy_ = false; };
+}
+
+Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
+  Plan& plan = live(info.Env());
+  const auto clips = typed_array<uint8_t>(info.Env(), info[0], "clips", plan.clip_bytes());
+  return AsyncTask<std::vector<float>>::start(
+      info.Env(),
+      [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end())] {
+        std::vector<float> logits(static_cast<size_t>(plan->logits_size()));
+        plan->run(copy.data(), logits.data());
+        return logits;
+      },
+      [](Napi::Env env, std::vector<float>& logits) -> Napi::Value {
+        Napi::Float32Array array = Napi::Float32Array::New(env, logits.size());
+        std::copy(logits.begin(), logits.end(), array.Data());
+        return array;
+      },
+      info.This().As<Napi::Object>(), begin(info.Env()));
+}
+
+Napi::Value PlanObject::measure(const Napi::CallbackInfo& info) {
+  Plan& plan = live(info.Env());
+  const Napi::Object options = object_argument(info, 0, "options");
+  const auto clips = typed_array<uint8_t>(info.Env(), property(options, "clips"), "clips");
+  if (clips.empty() || static_cast<int64_t>(clips.size()) % plan.clip_bytes() != 0) bad_argument(info.Env(), "clips: expected a whole number of batches");
+  MeasureOptions measure_options{static_cast<int>(whole(options, "runs", 1, 1'000'000)), {}, boolean(options, "cold"), static_cast<int>(whole(options, "core", -1, 1023))};
+  return AsyncTask<std::vector<double>>::start(
+      info.Env(),
+      [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end()), measure_options]() mutable {
+        measure_options.clips = copy;
+        return tvn::measure(*plan, measure_options);
+      },
+      [](Napi::Env env, std::vector<double>& ms) -> Napi::Value {
+        Napi::Float64Array array = Napi::Float64Array::New(env, ms.size());
+        std::copy(ms.begin(), ms.end(), array.Data());
+        return array;
+      },
+      info.This().As<Napi::Object>(), begin(info.Env()));
+}
+
+Napi::Value PlanObject::profile(const Napi::CallbackInfo& info) {
+  Plan& plan = live(info.Env());
+  const auto clips = typed_array<uint8_t>(info.Env(), info[0], "clips", plan.clip_bytes());
+  const size_t runs = static_cast<size_t>(whole(info[1], "runs", 1, 100'000)), stages = plan.stages().size();
+  return AsyncTask<std::vector<double>>::start(
+      info.Env(),
+      [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end()), runs, stages] {
+        std::vector<double> ms(runs * stages);
+        for (size_t i = 0; i < runs; i++) plan->profile(copy.data(), ms.data() + i * stages);
+        return ms;
+      },
+      [runs, stages](Napi::Env env, std::vector<double>& ms) -> Napi::Value {
+        Napi::Array list = Napi::Array::New(env, runs);
+        for (size_t i = 0; i < runs; i++) {
+          Napi::Float64Array array = Napi::Float64Array::New(env, stages);
+          std::copy_n(ms.begin() + static_cast<std::ptrdiff_t>(i * stages), stages, array.Data());
+          list.Set(static_cast<uint32_t>(i), array);
+        }
+        return list;
+      },
+      info.This().As<Napi::Object>(), begin(info.Env()));
+}
+
+Napi::Value PlanObject::stages(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::vector<Stage>& stages = live(env).stages();
+  Napi::Array list = Napi::Array::New(env, stages.size());
+  for (uint32_t i = 0; i < stages.size(); i++) {
+    Napi::Object stage = Napi::Object::New(env);
+    Napi::Array ops = Napi::Array::New(env, stages[i].ops.size());
+    for (uint32_t j = 0; j < stages[i].ops.size(); j++) ops.Set(j, stages[i].ops[j]);
+    stage.Set("name", stages[i].name);
+    stage.Set("ops", ops);
+    stage.Set("kernel", stages[i].kernel);
+    stage.Set("macs", static_cast<double>(stages[i].macs));
+    stage.Set("bytes", static_cast<double>(stages[i].bytes));
+    list.Set(i, stage);
+  }
+  return list;
+}
+
+Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
+  const Plan& plan = live(info.Env());
+  Napi::Object memory = Napi::Object::New(info.Env());
+  memory.Set("weights", static_cast<double>(plan.weight_bytes()));
+  memory.Set("arena", static_cast<double>(plan.arena_bytes()));
+  return memory;
+}
+
+/** A run in flight keeps the plan until it ends. */
+void PlanObject::dispose(const Napi::CallbackInfo&) { plan_.reset(); }
+
+}  // namespace tvn::addon

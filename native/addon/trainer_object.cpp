@@ -1,0 +1,117 @@
+#include "addon/trainer_object.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "addon/async.h"
+#include "addon/convert.h"
+#include "addon/instance.h"
+
+namespace tvn::addon {
+namespace {
+
+TrainerOptions read_options(Napi::Env env, Napi::Object object) {
+  const std::string task = text(object, "task");
+  if (task != "single-label" && task != "multi-label") bad_argument(env, "task: expected single-label or multi-label");
+  return {static_cast<int>(whole(object, "threads", 1, max_threads)),
+          isa_for(env),
+          task == "single-label" ? Task::single_label : Task::multi_label,
+          static_cast<float>(number(object, "labelSmoothing", 0, 1)),
+          static_cast<float>(number(object, "dropout", 0, 0.999)),
+          static_cast<float>(number(object, "momentum", 0, 1)),
+          boolean(object, "nesterov"),
+          static_cast<float>(number(object, "weightDecay", 0, 1e6)),
+          static_cast<uint64_t>(whole(object, "seed", 0, int64_t{1} << 53))};
+}
+
+Napi::Float32Array to_array(Napi::Env env, std::span<const float> values) {
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+}  // namespace
+
+Napi::Function TrainerObject::define(Napi::Env env) {
+  return DefineClass(env, "NativeTrainer",
+                     {InstanceMethod<&TrainerObject::step>("step"), InstanceMethod<&TrainerObject::gradients>("gradients"),
+                      InstanceMethod<&TrainerObject::weights>("weights"), InstanceMethod<&TrainerObject::dispose>("dispose")});
+}
+
+TrainerObject::TrainerObject(const Napi::CallbackInfo& info) : ObjectWrap(info), trainer_(std::move(instance(info.Env()).next_trainer)) {
+  if (!trainer_) bad_argument(info.Env(), "a trainer is made by createTrainer()");
+}
+
+Napi::Value TrainerObject::create(const Napi::CallbackInfo& info) {
+  const TrainerOptions options = read_options(info.Env(), object_argument(info, 2, "options"));
+  Graph graph = graph_argument(info, 0);
+  ParameterValues values = parameters_argument(info, 1, graph);
+  return AsyncTask<std::shared_ptr<Trainer>>::start(
+      info.Env(),
+      [graph = std::move(graph), values = std::move(values), options] { return std::make_shared<Trainer>(graph, values, options); },
+      [](Napi::Env env, std::shared_ptr<Trainer>& trainer) -> Napi::Value {
+        instance(env).next_trainer = std::move(trainer);
+        return instance(env).trainer_class.New({});
+      },
+      info[1].As<Napi::Object>());
+}
+
+Trainer& TrainerObject::idle(Napi::Env env) const {
+  if (!trainer_) throw make_error(env, "ERR_DISPOSED", "the trainer has been disposed");
+  if (busy_) throw make_error(env, "ERR_BUSY", "a training step is running");
+  return *trainer_;
+}
+
+Napi::Value TrainerObject::step(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Trainer& trainer = idle(env);
+  const int64_t batch = whole(info[1], "batch", 1, max_batch);
+  const auto clips = typed_array<uint8_t>(env, info[0], "clips", batch * trainer.clip_bytes());
+  const auto labels = typed_array<int32_t>(env, info[2], "labels", batch * trainer.labels_per_clip());
+  const int64_t highest = trainer.labels_per_clip() == 1 && trainer.classes() > 1 ? trainer.classes() - 1 : 1;
+  for (const int32_t label : labels)
+    if (label < 0 || label > highest) bad_argument(env, "labels: " + std::to_string(label) + " is not in 0…" + std::to_string(highest));
+  const double rate = info[3].IsNumber() ? info[3].As<Napi::Number>().DoubleValue() : std::nan("");
+  if (!std::isfinite(rate) || rate < 0) bad_argument(env, "learningRate: expected a number from 0");
+
+  struct Outcome {
+    double loss = 0;
+    std::vector<float> logits;
+  };
+  busy_ = true;
+  return AsyncTask<Outcome>::start(
+      env,
+      [trainer = trainer_, batch, rate, clips = std::vector<uint8_t>(clips.begin(), clips.end()), labels = std::vector<int32_t>(labels.begin(), labels.end())] {
+        Outcome outcome{0, std::vector<float>(static_cast<size_t>(batch * trainer->classes()))};
+        outcome.loss = trainer->step(clips.data(), batch, labels.data(), static_cast<float>(rate), outcome.logits.data());
+        return outcome;
+      },
+      [](Napi::Env e, Outcome& outcome) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(e);
+        result.Set("loss", outcome.loss);
+        result.Set("logits", to_array(e, outcome.logits));
+        return result;
+      },
+      info.This().As<Napi::Object>(), [this] { busy_ = false; });
+}
+
+Napi::Value TrainerObject::gradients(const Napi::CallbackInfo& info) {
+  const Trainer& trainer = idle(info.Env());
+  Napi::Object result = Napi::Object::New(info.Env());
+  for (size_t i = 0; i < trainer.parameters().size(); i++)
+    if (trainer.parameters()[i].trainable) result.Set(trainer.parameters()[i].name, to_array(info.Env(), trainer.gradient(i)));
+  return result;
+}
+
+Napi::Value TrainerObject::weights(const Napi::CallbackInfo& info) {
+  const Trainer& trainer = idle(info.Env());
+  Napi::Object result = Napi::Object::New(info.Env());
+  for (size_t i = 0; i < trainer.parameters().size(); i++) result.Set(trainer.parameters()[i].name, to_array(info.Env(), trainer.value(i)));
+  return result;
+}
+
+/** A step in flight keeps the trainer until it ends. */
+void TrainerObject::dispose(const Napi::CallbackInfo&) { trainer_.reset(); }
+
+}  // namespace tvn::addon
