@@ -1,4 +1,5 @@
 import { TvnError } from '../errors.js'
+import { volume } from '../network/cost.js'
 import { Network } from '../network/network.js'
 import { defaultPreprocessing, type Preprocessing, type Task, tasks } from '../task.js'
 import { readSafetensors, type Tensor, writeSafetensors } from './safetensors.js'
@@ -48,7 +49,10 @@ export async function readModel(file: string): Promise<ModelFile> {
 export async function writeModel(file: string, model: ModelFile): Promise<{ bytes: number }> {
   const { parameters } = model.network.graph({ classes: model.labels.length })
   const named = new Map<string, Tensor>()
-  for (const [name, data] of model.weights) named.set(name, { dtype: 'F32', shape: parameters[name] ?? [data.length], data })
+  for (const [name, data] of model.weights) {
+    const shape = parameters[name]
+    named.set(name, { dtype: 'F32', shape: shape && volume(shape) === data.length ? shape : [data.length], data })
+  }
   const tensors = new Map([...checkTensors(file, parameters, named).keys()].map((name) => [name, named.get(name) as Tensor]))
   const metadata = {
     ...model.notes,

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { volume } from '../network/cost.js'
 import type { Graph } from '../network/graph.js'
 import type { Random } from '../random.js'
 
@@ -40,8 +41,4 @@ async function fillNormal(values: Float32Array, deviation: number, random: Rando
     if (i > 0 && i % valuesPerTurn === 0) await setImmediate()
     values[i] = deviation * random.normal()
   }
-}
-
-function volume(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1)
 }
