@@ -1,0 +1,73 @@
+/**
+ * `npm run bench:native`: how fast the engine runs the released networks, trains small ones, and how close to the machine's peak
+ * its convolutions come. Everything is timed in interleaved rounds in one process; figures are medians.
+ */
+import { loadavg } from 'node:os'
+import { defineCommand, flag, value } from '../lib/cli/command.js'
+import { createOutput } from '../lib/cli/output.js'
+import { parseArguments } from '../lib/cli/parse.js'
+import { text } from '../lib/cli/values.js'
+import { TvnError } from '../lib/errors.js'
+import { machineFingerprint } from '../lib/latency/machine.js'
+import { native } from '../lib/native.js'
+import { type LayerRow, layerTable, measureLayers } from './layers.js'
+import { measureNetworks, type NetworkRow, networkTable } from './networks.js'
+import { measureResponsiveness, responsivenessLine } from './responsiveness.js'
+
+const command = defineCommand({
+  name: 'bench:native',
+  about: 'Times the native engine on the released networks and on training steps of three small ones.',
+  options: {
+    layers: flag('also every distinct convolution of tvn-1 to tvn-4: forward, data and weight gradient'),
+    only: value('WORDS', 'only rows with these networks or tasks, separated by commas', text),
+    quick: flag('fewer runs, at most a minute'),
+  },
+  examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,inference --quick'],
+  async run({ options, output }) {
+    const peak = await measurePeak()
+    const only = new Set((options.only ?? '').split(',').filter((word) => word !== ''))
+    const progress = (line: string) => output.progress(line)
+    const rows = await measureNetworks({ peak, only, quick: options.quick, progress })
+    const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
+    const responsiveness = only.size === 0 ? await measureResponsiveness() : undefined
+    const { id, cpu, isa } = machineFingerprint()
+    const document = { date: new Date().toISOString(), machine: { id, cpu, isa, peak: { f32: peak } }, load: loadavg()[0], rows, layers, responsiveness }
+    output.result(document, () => report(document))
+  },
+})
+
+interface Report {
+  readonly machine: { readonly cpu: string; readonly isa: string; readonly peak: { readonly f32: number } }
+  readonly load: number | undefined
+  readonly rows: readonly NetworkRow[]
+  readonly layers: readonly LayerRow[] | undefined
+  readonly responsiveness: Awaited<ReturnType<typeof measureResponsiveness>> | undefined
+}
+
+function report({ machine, load, rows, layers, responsiveness }: Report): string {
+  const parts = [`${machine.cpu}, ${machine.isa}: ${machine.peak.f32.toFixed(0)} GFLOP/s f32 on one core; load ${load?.toFixed(1)}`]
+  if (rows.length > 0) parts.push(networkTable(rows))
+  if (layers) parts.push(layerTable(layers))
+  if (responsiveness) parts.push(responsivenessLine(responsiveness))
+  return parts.join('\n\n')
+}
+
+/** The best of three: a busy neighbour can only lower it. */
+async function measurePeak(): Promise<number> {
+  let best = 0
+  for (let i = 0; i < 3; i++) best = Math.max(best, await native().measurePeak(100))
+  return best
+}
+
+try {
+  const request = parseArguments(command, process.argv.slice(2))
+  if (request.kind === 'help') process.stdout.write(request.text)
+  else {
+    const output = createOutput({ ...request.global, color: false })
+    await command.run({ options: request.values as never, given: request.given as never, operands: [], output, signal: new AbortController().signal })
+  }
+} catch (error) {
+  if (!(error instanceof TvnError)) throw error
+  process.stderr.write(`${error.message}\n${error.hint ? `${error.hint}\n` : ''}`)
+  process.exitCode = 2
+}
