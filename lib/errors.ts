@@ -37,3 +37,9 @@ export class TvnError extends Error {
     if (options.hint !== undefined) this.hint = options.hint
   }
 }
+
+/** The same error with where it happened in front (`<where>: <message>`), for a TvnError; anything else as it is. */
+export function inContext(where: string, error: unknown): unknown {
+  if (!(error instanceof TvnError)) return error
+  return new TvnError(error.code, `${where}: ${error.message}`, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+}

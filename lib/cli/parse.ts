@@ -1,5 +1,5 @@
 import { Command as Parser, CommanderError, Option as ParserOption } from 'commander'
-import { TvnError } from '../errors.js'
+import { inContext, TvnError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { type Command, type Option, type Options, optionFlag, type Values } from './command.js'
 import type { CommandEntry } from './commands.js'
@@ -88,8 +88,7 @@ function readValue(name: string, option: Option<unknown>, text: string, before: 
     const parsed = option.parse(text)
     return option.repeatable ? [...((before as readonly unknown[] | undefined) ?? []), parsed] : parsed
   } catch (error) {
-    if (!(error instanceof TvnError)) throw error
-    throw new TvnError(error.code, `${name}: ${error.message}`, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+    throw inContext(name, error)
   }
 }
 

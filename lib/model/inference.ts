@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { type NativePlan, native, type Precision } from '../native.js'
 import { volume } from '../network/cost.js'
@@ -42,7 +43,7 @@ export class Inference {
       const clipBytes = clips.length / count
       const parts: Float32Array[] = []
       for (let from = 0; from < count; from += this.#batch) {
-        signal?.throwIfAborted()
+        throwIfAborted(signal)
         const to = Math.min(from + this.#batch, count)
         const plan = await this.#plan(to - from)
         parts.push(await plan.run(clips.subarray(from * clipBytes, to * clipBytes)))

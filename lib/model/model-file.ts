@@ -1,4 +1,4 @@
-import { TvnError } from '../errors.js'
+import { inContext, TvnError } from '../errors.js'
 import { volume } from '../network/cost.js'
 import { Network } from '../network/network.js'
 import { defaultPreprocessing, type Preprocessing, type Task, tasks } from '../task.js'
@@ -69,8 +69,7 @@ function readNetwork(file: string, text: string): Network {
   try {
     return Network.parse(text)
   } catch (error) {
-    if (!(error instanceof TvnError)) throw error
-    throw new TvnError(error.code, `${file}: its network: ${error.message}`, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+    throw inContext(`${file}: its network`, error)
   }
 }
 
