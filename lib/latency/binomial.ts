@@ -1,0 +1,40 @@
+/** P(X ≤ k) for X ~ Binomial(n, q), summed term by term in the log domain: no underflow of the first terms for any n. */
+export function binomialAtMost(n: number, k: number, q: number): number {
+  if (k < 0) return 0
+  if (k >= n) return 1
+  const odds = Math.log(q) - Math.log1p(-q)
+  let logTerm = n * Math.log1p(-q)
+  let sum = Math.exp(logTerm)
+  for (let i = 0; i < k; i++) {
+    logTerm += Math.log((n - i) / (i + 1)) + odds
+    sum += Math.exp(logTerm)
+  }
+  return Math.min(1, sum)
+}
+
+/** P(X ≥ k) for X ~ Binomial(n, q); as exact for small tails as `binomialAtMost`. */
+export function binomialAtLeast(n: number, k: number, q: number): number {
+  return binomialAtMost(n, n - k, 1 - q)
+}
+
+/** The largest k with P(X ≤ k) ≤ alpha, or −1. */
+export function lowerCritical(n: number, q: number, alpha: number): number {
+  return leastWhere(n, (k) => binomialAtMost(n, k, q) > alpha) - 1
+}
+
+/** The smallest k with P(X ≥ k) ≤ alpha, or n + 1. */
+export function upperCritical(n: number, q: number, alpha: number): number {
+  return leastWhere(n, (k) => binomialAtLeast(n, k, q) <= alpha)
+}
+
+/** The smallest k in 0 … n for which a condition that stays true once true holds, or n + 1 (bisection). */
+function leastWhere(n: number, holds: (k: number) => boolean): number {
+  let low = 0
+  let high = n + 1
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (holds(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
+}

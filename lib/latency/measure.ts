@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NativePlan } from '../native.js'
+import { Random } from '../random.js'
+import { formatLimit, type LatencyLimit } from './limit.js'
+import { measuringCore, thisMachine } from './machine.js'
+import { median, percentile, percentileInterval, relativeSpread, sort } from './statistics.js'
+import { decideAll, type Verdict } from './verdict.js'
+
+/** Run times of one plan in milliseconds, caches warm. */
+export interface LatencyReport {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly min: number
+  /** How many runs were timed; warm-up runs are not among them. */
+  readonly samples: number
+  /** Confidence interval of the first limit's percentile at its confidence; without a limit of p90 at 99 %. The upper end is null while there are too few samples. */
+  readonly ci: readonly [low: number, high: number | null]
+  /** Relative spread of the runs (1.4826 · MAD ÷ median). */
+  readonly noise: number
+  /** Id of the machine (machine.ts) that this was measured on. */
+  readonly machine: string
+  readonly limits?: readonly string[]
+  readonly verdict?: Verdict
+  /** The same with the caches emptied before each run. */
+  readonly cold?: { readonly p50: number; readonly max: number; readonly samples: number }
+}
+
+export interface MeasureProgress {
+  readonly stage: 'warm-up' | 'measure' | 'cold'
+  readonly samples: number
+}
+
+export interface MeasureOptions {
+  /** Sampling goes on until the verdict about all of them is certain, or `maxSeconds` are over. */
+  readonly limits?: readonly LatencyLimit[]
+  /** The core to pin to, −1 for none. Default: the last one this process may use. */
+  readonly core?: number
+  /** Time for sampling, default 10 s. An uncertain verdict is sampled once more for as long, after a pause. */
+  readonly maxSeconds?: number
+  /** How many cold runs, default 5. */
+  readonly coldRuns?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: MeasureProgress) => void
+}
+
+/** What measuring needs of its surroundings; tests bring their own. */
+export interface MeasureEnvironment {
+  /** Seconds. */
+  readonly now: () => number
+  readonly sleep: (seconds: number) => Promise<unknown>
+  readonly machine: () => string
+}
+
+const realEnvironment: MeasureEnvironment = {
+  now: () => performance.now() / 1000,
+  sleep: (seconds) => sleep(seconds * 1000),
+  machine: () => thisMachine().id,
+}
+
+/** Different clips in turn, so that no run profits from the data of the last. */
+const variants = 4
+/** One native call lasts about so long: between calls the signal is heard. */
+const callSeconds = 0.1
+const warmUpSeconds = 1.5
+/** The median of a warm-up batch may differ by so much from the one before. */
+const drift = 0.02
+/** Without limits: so many samples, if the time allows. */
+const samplesWithoutLimit = 200
+const pauseSeconds = 0.5
+
+/**
+ * Measures a plan of batch 1 (design of the test: verdict.ts): warm-up until the median stops drifting, then batches of runs on random clips
+ * until the verdict is certain or the time is over; an uncertain verdict gets, after a pause, the same time once more.
+ *
+ * @param shape of one clip: [T, H, W, 3]
+ */
+export async function measureLatency(
+  plan: Pick<NativePlan, 'measure'>,
+  shape: readonly number[],
+  options: MeasureOptions = {},
+  environment: MeasureEnvironment = realEnvironment,
+): Promise<LatencyReport> {
+  const { limits = [], core = measuringCore(), maxSeconds = 10, coldRuns = 5, signal, onProgress } = options
+  const { now } = environment
+  const clips = randomClips(shape)
+  const run = async (runs: number, cold = false): Promise<Float64Array> => {
+    signal?.throwIfAborted()
+    return plan.measure({ runs, clips, cold, core })
+  }
+  const typical = await warmUp(run, now, (samples) => onProgress?.({ stage: 'warm-up', samples }))
+  const perCall = Math.max(1, Math.floor((callSeconds * 1000) / typical))
+
+  const times: number[] = []
+  const goal = () => (limits.length > 0 ? decideAll(limits, times).next : samplesWithoutLimit)
+  const open = () => (limits.length > 0 ? decideAll(limits, times).verdict === 'uncertain' : times.length < samplesWithoutLimit)
+  const sample = async () => {
+    const end = now() + maxSeconds
+    while (open() && (now() < end || times.length === 0)) {
+      const wanted = goal() - times.length
+      for (const time of await run(Math.min(wanted, perCall))) times.push(time)
+      onProgress?.({ stage: 'measure', samples: times.length })
+    }
+  }
+  await sample()
+  if (limits.length > 0 && open()) {
+    // A burst of load on the machine is over soon: more samples, of which it is a smaller part.
+    await environment.sleep(pauseSeconds)
+    await sample()
+  }
+  onProgress?.({ stage: 'cold', samples: times.length })
+  const cold = coldRuns > 0 ? sort(await run(coldRuns, true)) : undefined
+
+  const sorted = sort(times)
+  const [low, high] = percentileInterval(sorted, limits[0]?.percentile ?? 90, limits[0]?.confidence ?? 99)
+  return {
+    p50: percentile(sorted, 50),
+    p90: percentile(sorted, 90),
+    p99: percentile(sorted, 99),
+    min: percentile(sorted, 0),
+    samples: times.length,
+    ci: [low, Number.isFinite(high) ? high : null],
+    noise: relativeSpread(sorted),
+    machine: environment.machine(),
+    ...(limits.length > 0 && { limits: limits.map(formatLimit), verdict: decideAll(limits, times).verdict }),
+    ...(cold && { cold: { p50: percentile(cold, 50), max: percentile(cold, 100), samples: cold.length } }),
+  }
+}
+
+/** Runs until two batches in a row have about the same median, which it returns. */
+async function warmUp(run: (runs: number) => Promise<Float64Array>, now: () => number, onSamples: (samples: number) => void): Promise<number> {
+  const end = now() + warmUpSeconds
+  let last = median(await run(1))
+  let samples = 1
+  for (let calm = 0; calm < 2 && now() < end; ) {
+    const batch = await run(Math.min(50, Math.max(3, Math.ceil((callSeconds * 300) / last))))
+    const middle = median(batch)
+    calm = Math.abs(middle - last) <= drift * last ? calm + 1 : 0
+    last = middle
+    samples += batch.length
+    onSamples(samples)
+  }
+  return last
+}
+
+function randomClips(shape: readonly number[]): Uint8Array {
+  const random = Random.seeded(0)
+  return Uint8Array.from({ length: variants * shape.reduce((product, extent) => product * extent, 1) }, () => random.uint32() & 255)
+}

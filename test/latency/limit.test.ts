@@ -1,0 +1,60 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { TvnError } from '../../lib/errors.js'
+import { formatLimit, parseLimit } from '../../lib/latency/limit.js'
+
+const blank = fc.constantFrom('', ' ', '  ')
+const numbers = fc.record({
+  percentile: fc.option(fc.integer({ min: 1, max: 999 }).map((p) => p / 10), { nil: undefined }),
+  milliseconds: fc.integer({ min: 1, max: 1e9 }).map((x) => x / 1e4),
+  confidence: fc.option(fc.integer({ min: 500, max: 999 }).map((c) => c / 10), { nil: undefined }),
+  cpu: fc.boolean(),
+})
+
+describe('latency limits', () => {
+  it('reads the short form and the long one', () => {
+    expect(parseLimit('p90<5ms')).to.deep.equal({ percentile: 90, milliseconds: 5, confidence: 99, device: 'cpu' })
+    expect(parseLimit('p99.5 < .25ms @ 95% @cpu')).to.deep.equal({ percentile: 99.5, milliseconds: 0.25, confidence: 95, device: 'cpu' })
+    expect(parseLimit('<5ms').percentile).to.equal(90)
+  })
+
+  it('reads everything the grammar makes, and its own canonical text back', () => {
+    fc.assert(
+      fc.property(numbers, blank, blank, ({ percentile, milliseconds, confidence, cpu }, a, b) => {
+        const text = `${percentile === undefined ? '' : `p${percentile}`}${a}<${b}${milliseconds}ms${confidence === undefined ? '' : `${a}@${confidence}%`}${cpu ? '@cpu' : ''}`
+        const limit = parseLimit(text)
+        expect(limit).to.deep.equal({ percentile: percentile ?? 90, milliseconds, confidence: confidence ?? 99, device: 'cpu' })
+        expect(parseLimit(formatLimit(limit))).to.deep.equal(limit)
+      }),
+    )
+    expect(parseLimit(formatLimit(parseLimit('p90<0.0000001ms'))).milliseconds).to.equal(1e-7)
+  })
+
+  it('refuses everything else with an example', () => {
+    const wrong = ['fast', '', 'p90', 'p90<5', 'p90<5s', 'p90>5ms', 'p0<5ms', 'p100<5ms', 'p90<0ms', 'p90<5ms@100%', 'p90<5ms@49%', 'p90<5ms@99', '90<5ms', 'p90<-5ms', 'p90<5ms@tpu', 'p90<1e3ms']
+    for (const text of wrong) {
+      expect(() => parseLimit(text), text)
+        .to.throw(TvnError, /limit.*p90<5ms@99%/)
+        .with.property('code', 'ERR_LIMIT_INVALID')
+    }
+  })
+
+  it('never throws anything but a TvnError', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[p0-9<>ms@%cpuda:. -]{0,16}$/), (text) => {
+        try {
+          const limit = parseLimit(text)
+          expect(parseLimit(formatLimit(limit))).to.deep.equal(limit)
+        } catch (error) {
+          expect(error).to.be.instanceOf(TvnError)
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('says that cuda is not available', () => {
+    expect(() => parseLimit('p90<1ms@cuda')).to.throw(TvnError, /cuda are not available/)
+    expect(() => parseLimit('p90<1ms@99%@cuda:1')).to.throw(TvnError, /cuda:1 are not available/)
+  })
+})
