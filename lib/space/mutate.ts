@@ -1,0 +1,97 @@
+import { TvnError } from '../errors.js'
+import type { Network } from '../network/network.js'
+import type { Block, Genes, Head, Stream } from '../network/schema.js'
+import type { Random } from '../random.js'
+import { type Domain, draw, type GeneValue, inDomain, isFree } from './domain.js'
+import { express, sampleBlock } from './sample.js'
+import type { Space } from './space.js'
+
+export interface Mutation {
+  readonly network: Network
+  /**
+   * What changed, in order: `filters[1]` (gene of a block), `streams[0].frames`, `head`, and `blocks.add[i]`, `blocks.duplicate[i]`, `blocks.remove[i]`
+   * with the place of the new, the copied or the removed block at that moment.
+   */
+  readonly mutations: readonly string[]
+}
+
+/** How likely a child has one, two or three mutations. */
+const counts: Domain<number> = [{ value: 1, weight: 5 }, { value: 2, weight: 3 }, { value: 3, weight: 2 }]
+/** How likely a mutation touches what. */
+const kinds: Domain<Kind> = [{ value: 'block', weight: 13 }, { value: 'stream', weight: 4 }, { value: 'structure', weight: 3 }]
+const maxAttempts = 200
+
+type Kind = 'block' | 'stream' | 'structure'
+
+/**
+ * A child of a network: one to three mutations, each another value for a gene of a block or of the stream, or a block added, duplicated or
+ * removed ("mutate part of the parent's structure"). A network of the space gives a network of the space, different in at least one gene.
+ *
+ * Genes without effect (the stride of a layer that is left out) make children that compute the same as their parent: those are
+ * drawn again as long as there are others, and so are children too large to be built.
+ * The same random stream gives the same child. Throws ERR_ARGUMENT where the space leaves nothing to change.
+ */
+export function mutate(space: Space, network: Network, random: Random, name = network.name): Mutation {
+  let silent: Mutation | undefined
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const genes: MutableGenes = { streams: [{ ...network.streams[0] }], blocks: network.blocks.map((block) => ({ ...block })), head: network.head }
+    const count = draw(counts, random)
+    const mutations = Array.from({ length: count }, () => mutateOnce(space, genes, random)).filter((mutation) => mutation !== undefined)
+    const child = express(genes, name)
+    // a later mutation may have undone an earlier one
+    if (child.hash() === network.hash() || !child.isBuildable()) continue
+    if (!child.computesLike(network)) return { network: child, mutations }
+    silent ??= { network: child, mutations }
+  }
+  if (silent !== undefined) return silent
+  throw new TvnError('ERR_ARGUMENT', `space ${space.name} leaves nothing to change in network ${network.name}`, { hint: 'give at least one gene a second value' })
+}
+
+interface MutableGenes extends Genes {
+  readonly streams: readonly [Stream]
+  blocks: Block[]
+  head: Head
+}
+
+/** One mutation in place, by its name; undefined where the space leaves no choice of the kind that was drawn. */
+function mutateOnce(space: Space, genes: MutableGenes, random: Random): string | undefined {
+  const kind = draw(kinds, random)
+  if (kind === 'structure') return mutateStructure(space, genes, random)
+  const free = (domains: object): string[] => Object.entries<Domain<GeneValue>>(domains as never).filter(([, domain]) => isFree(domain)).map(([gene]) => gene)
+  if (kind === 'stream') {
+    const gene = pickOne([...free(space.stream), ...(isFree(space.head) ? ['head'] : [])], random)
+    if (gene === undefined) return undefined
+    if (gene === 'head') {
+      genes.head = draw(space.head, random, genes.head)
+      return 'head'
+    }
+    redraw(space.stream, genes.streams[0], gene as keyof Stream, random)
+    return `streams[0].${gene}`
+  }
+  const i = random.int(genes.blocks.length)
+  const gene = pickOne(free(space.block), random)
+  if (gene === undefined) return undefined
+  redraw(space.block, genes.blocks[i] as Block, gene as keyof Block, random)
+  return `${gene}[${i}]`
+}
+
+/** Another value for a gene, in place. */
+function redraw<T extends object>(domains: { readonly [K in keyof T]: Domain<T[K] & GeneValue> }, genes: T, gene: keyof T, random: Random): void {
+  genes[gene] = draw(domains[gene], random, genes[gene] as T[keyof T] & GeneValue)
+}
+
+function mutateStructure(space: Space, genes: MutableGenes, random: Random): string | undefined {
+  const count = genes.blocks.length
+  const possible = [...(inDomain(space.blocks, count + 1) ? ['add', 'duplicate'] : []), ...(inDomain(space.blocks, count - 1) ? ['remove'] : [])]
+  const change = pickOne(possible, random)
+  if (change === undefined) return undefined
+  const i = random.int(change === 'add' ? count + 1 : count)
+  if (change === 'add') genes.blocks.splice(i, 0, sampleBlock(space, random))
+  else if (change === 'duplicate') genes.blocks.splice(i, 0, { ...(genes.blocks[i] as Block) })
+  else genes.blocks.splice(i, 1)
+  return `blocks.${change}[${i}]`
+}
+
+function pickOne<T>(items: readonly T[], random: Random): T | undefined {
+  return items.length === 0 ? undefined : random.pick(items)
+}
