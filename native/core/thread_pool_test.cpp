@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace tvn {
@@ -21,7 +22,7 @@ TEST(ThreadPool, RunsEveryTaskOnceInContiguousRanges) {
         ASSERT_EQ(runs[i], 1) << "task " << i;
         ASSERT_GE(thread_of[i], 0);
         ASSERT_LT(thread_of[i], threads);
-        if (i > 0) ASSERT_LE(thread_of[i - 1], thread_of[i]) << "ranges are contiguous";
+        ASSERT_LE(thread_of[i == 0 ? 0 : i - 1], thread_of[i]) << "ranges are contiguous";
       }
     }
   }
@@ -32,8 +33,7 @@ TEST(ThreadPool, WritesOfATaskAreVisibleAfterRun) {
   std::vector<int64_t> sums(64, 0);
   for (int64_t round = 1; round <= 5000; round++) {
     pool.run(64, [&](int64_t task, int) { sums[static_cast<size_t>(task)] += round; });
-    if (round % 1000 == 0)
-      for (const int64_t sum : sums) ASSERT_EQ(sum, round * (round + 1) / 2);
+    for (const int64_t sum : sums) ASSERT_EQ(sum, round * (round + 1) / 2);
   }
 }
 
@@ -63,7 +63,7 @@ TEST(ThreadPool, PinsAndUnpins) {
     const PinnedThread pinned(0);
     pool.pin(0);
     EXPECT_EQ(cores().first, 1);
-    if (before.second > 1) EXPECT_EQ(cores().second, 1);
+    EXPECT_LE(cores().second, std::max(1, before.second - 1)) << "core 1 alone, where the process may use it";
   }
   pool.unpin();
   EXPECT_EQ(cores(), before);

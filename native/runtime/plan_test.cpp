@@ -1,0 +1,107 @@
+#include "runtime/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "runtime/measure.h"
+#include "test/graphs.h"
+#include "test/run_graph.h"
+
+namespace tvn {
+namespace {
+
+class PlanTest : public testing::Test {
+ protected:
+  PlanTest() : builder_(random_, {1, 4, 9, 7, 3}), graph_(builder_.build(block_network(builder_))), values_(builder_.parameters()) {}
+
+  std::vector<float> run(Plan& plan, const std::vector<uint8_t>& clips) {
+    std::vector<float> logits(static_cast<size_t>(plan.logits_size()));
+    plan.run(clips.data(), logits.data());
+    return logits;
+  }
+
+  test::Random random_;
+  test::GraphBuilder builder_;
+  Graph graph_;
+  ParameterValues values_;
+};
+
+TEST_F(PlanTest, AgreesWithTheGraphRunOpByOp) {
+  for (const int64_t batch : {1, 2, 5}) {
+    const auto clips = test::random_clips(random_, graph_, batch);
+    const auto want = test::run_graph(graph_, values_, clips, batch);
+    std::vector<float> first;
+    for (const int threads : {1, 2, 3}) {
+      SCOPED_TRACE(testing::Message() << "batch " << batch << ", " << threads << " threads");
+      Plan plan(graph_, values_, {batch, threads, allowed_isa()});
+      const auto got = run(plan, clips);
+      for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 1e-4) << "logit " << i;
+      EXPECT_EQ(run(plan, clips), got) << "a second run finds the plan as the first did";
+      if (first.empty()) first = got;
+      EXPECT_EQ(got, first) << "bit-identical for any number of threads";
+    }
+  }
+}
+
+TEST_F(PlanTest, TakesItsParametersByValue) {
+  const auto clips = test::random_clips(random_, graph_, 1);
+  Plan plan(graph_, values_, {1, 1, allowed_isa()});
+  const auto before = run(plan, clips);
+  for (auto& [name, value] : builder_.values()) std::fill(value.begin(), value.end(), NAN);
+  EXPECT_EQ(run(plan, clips), before);
+}
+
+TEST_F(PlanTest, DescribesEveryOpOnce) {
+  Plan plan(graph_, values_, {3, 1, allowed_isa()});
+  std::vector<std::string> ops, expected;
+  int64_t macs = 0;
+  for (const Stage& stage : plan.stages()) {
+    ops.insert(ops.end(), stage.ops.begin(), stage.ops.end());
+    macs += stage.macs;
+    EXPECT_FALSE(stage.kernel.empty());
+    EXPECT_GT(stage.bytes, 0) << stage.name;
+  }
+  const Program program = check(graph_);
+  int64_t want = 0;
+  for (const Node& node : program.nodes) want += 3 * multiply_accumulates(program, node);
+  for (const Op& op : graph_.ops) expected.push_back(op.name);
+  std::sort(ops.begin(), ops.end());
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(ops, expected);
+  EXPECT_EQ(macs, want);
+}
+
+TEST_F(PlanTest, MeasuresAsManyRunsAsAsked) {
+  Plan plan(graph_, values_, {1, 2, allowed_isa()});
+  const auto clips = test::random_clips(random_, graph_, 3);
+  for (const bool cold : {false, true})
+    for (const int core : {-1, 0}) {
+      const auto ms = measure(plan, {7, clips, cold, core});
+      ASSERT_EQ(ms.size(), 7u);
+      for (const double t : ms) EXPECT_GT(t, 0);
+    }
+}
+
+TEST_F(PlanTest, RefusesWhatMemoryCannotHold) {
+  Graph huge = graph_;
+  huge.input_shape = {1, 64, 4096, 4096, 3};
+  try {
+    Plan plan(huge, values_, {512, 1, allowed_isa()});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.code(), "ERR_MEMORY");
+  }
+}
+
+TEST(Peak, OfEveryAllowedLevel) {
+  for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512}) {
+    if (isa > allowed_isa()) continue;
+    EXPECT_GT(measure_peak(isa, 5), 0.1) << isa_name(isa);
+  }
+}
+
+}  // namespace
+}  // namespace tvn
