@@ -67,6 +67,10 @@ export class Inference {
     })
   }
 
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
   #enqueue<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(() => {
       if (this.#disposed) throw new TvnError('ERR_DISPOSED', 'the model was disposed of')

@@ -1,3 +1,4 @@
+import { median } from '../latency/statistics.js'
 import type { NativePlan } from '../native.js'
 
 /** One stage of a plan and its share of the time. */
@@ -31,10 +32,4 @@ export async function profileStages(plan: NativePlan, clips: Uint8Array, repetit
     const gflops = ms > 0 ? (2 * macs) / (ms * 1e6) : 0
     return { name, ops, kernel, ms, gflops, peakFraction: gflops / peak, bytes }
   })
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
 }
