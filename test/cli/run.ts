@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const main = new URL('../../lib/cli/main.ts', import.meta.url).pathname
+
+export interface RunOptions {
+  readonly cwd?: string
+  readonly env?: Record<string, string>
+  /** Sent when stderr first matches. */
+  readonly interrupt?: { readonly when: RegExp; readonly signal: NodeJS.Signals }
+}
+
+/** Runs `tvn` from the sources to its end. */
+export function tvn(args: readonly string[], { cwd, env, interrupt }: RunOptions = {}): Promise<Ended> {
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
+    env: { ...process.env, ...env },
+  })
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (data: Buffer) => {
+    stdout += data
+  })
+  let sent = false
+  child.stderr.on('data', (data: Buffer) => {
+    stderr += data
+    if (interrupt && !sent && interrupt.when.test(stderr)) {
+      sent = true
+      child.kill(interrupt.signal)
+    }
+  })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+  })
+}
