@@ -69,7 +69,7 @@ export function fail(path: (string | number)[], message: string, input: unknown)
 
 /**
  * The value that a schema makes of JSON, or a TvnError of the given code. Its message is one line: the path, what is
- * expected and what came; unknown keys are told first because a mistyped key is also a missing one.
+ * expected and what came; unknown keys are told first because a mistyped key is also a missing one, the outermost before the others.
  *
  * @param what what the whole value is, for errors without a path, e.g. `a network`
  */
@@ -77,7 +77,8 @@ export function parseWith<T extends z.ZodType>(schema: T, value: unknown, code: 
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
   const { issues } = result.error
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
+  const unknown = issues.filter(({ code }) => code === 'unrecognized_keys').toSorted((a, b) => a.path.length - b.path.length)
+  const issue = unknown[0] ?? issues[0]
   if (issue === undefined) throw new TvnError(code, `${what} is invalid`)
   const more = issues.length - 1
   throw new TvnError(code, describe(issue, what) + (more > 0 ? ` (and ${more} more ${more === 1 ? 'problem' : 'problems'})` : ''))

@@ -35,10 +35,13 @@ export function mutate(space: Space, network: Network, random: Random, name = ne
   let silent: Mutation | undefined
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const genes: MutableGenes = { streams: [{ ...network.streams[0] }], blocks: network.blocks.map((block) => ({ ...block })), head: network.head }
-    const count = draw(counts, random)
-    const mutations = Array.from({ length: count }, () => mutateOnce(space, genes, random)).filter((mutation) => mutation !== undefined)
+    const drawn = Array.from({ length: draw(counts, random) }, () => draw(kinds, random))
+    // blocks first, so that a place means the same block from then on
+    const ordered = [...drawn.filter((kind) => kind === 'structure'), ...drawn.filter((kind) => kind !== 'structure')]
+    const mutations: string[] = []
+    for (const kind of ordered) mutateOnce(space, genes, kind, random, mutations)
     const child = express(genes, name)
-    // a later mutation may have undone an earlier one
+    // a removal may have undone an addition
     if (child.hash() === network.hash() || !child.isBuildable()) continue
     if (!child.computesLike(network)) return { network: child, mutations }
     silent ??= { network: child, mutations }
@@ -53,26 +56,23 @@ interface MutableGenes extends Genes {
   head: Head
 }
 
-/** One mutation in place, by its name; undefined where the space leaves no choice of the kind that was drawn. */
-function mutateOnce(space: Space, genes: MutableGenes, random: Random): string | undefined {
-  const kind = draw(kinds, random)
-  if (kind === 'structure') return mutateStructure(space, genes, random)
-  const free = (domains: object): string[] => Object.entries<Domain<GeneValue>>(domains as never).filter(([, domain]) => isFree(domain)).map(([gene]) => gene)
-  if (kind === 'stream') {
-    const gene = pickOne([...free(space.stream), ...(isFree(space.head) ? ['head'] : [])], random)
-    if (gene === undefined) return undefined
-    if (gene === 'head') {
-      genes.head = draw(space.head, random, genes.head)
-      return 'head'
-    }
-    redraw(space.stream, genes.streams[0], gene as keyof Stream, random)
-    return `streams[0].${gene}`
-  }
+/** One mutation in place, added to the list by its name; none where the space leaves no choice or the gene has changed already. */
+function mutateOnce(space: Space, genes: MutableGenes, kind: Kind, random: Random, mutations: string[]): void {
+  if (kind === 'structure') return mutateStructure(space, genes, random, mutations)
   const i = random.int(genes.blocks.length)
-  const gene = pickOne(free(space.block), random)
-  if (gene === undefined) return undefined
-  redraw(space.block, genes.blocks[i] as Block, gene as keyof Block, random)
-  return `${gene}[${i}]`
+  const gene = kind === 'stream' ? pickOne([...free(space.stream), ...(isFree(space.head) ? ['head'] : [])], random) : pickOne(free(space.block), random)
+  if (gene === undefined) return
+  const mutation = gene === 'head' ? gene : kind === 'stream' ? `streams[0].${gene}` : `${gene}[${i}]`
+  if (mutations.includes(mutation)) return
+  mutations.push(mutation)
+  if (gene === 'head') genes.head = draw(space.head, random, genes.head)
+  else if (kind === 'stream') redraw(space.stream, genes.streams[0], gene as keyof Stream, random)
+  else redraw(space.block, genes.blocks[i] as Block, gene as keyof Block, random)
+}
+
+/** Genes that may have more than one value. */
+function free(domains: object): string[] {
+  return Object.entries<Domain<GeneValue>>(domains as never).filter(([, domain]) => isFree(domain)).map(([gene]) => gene)
 }
 
 /** Another value for a gene, in place. */
@@ -80,16 +80,16 @@ function redraw<T extends object>(domains: { readonly [K in keyof T]: Domain<T[K
   genes[gene] = draw(domains[gene], random, genes[gene] as T[keyof T] & GeneValue)
 }
 
-function mutateStructure(space: Space, genes: MutableGenes, random: Random): string | undefined {
+function mutateStructure(space: Space, genes: MutableGenes, random: Random, mutations: string[]): void {
   const count = genes.blocks.length
   const possible = [...(inDomain(space.blocks, count + 1) ? ['add', 'duplicate'] : []), ...(inDomain(space.blocks, count - 1) ? ['remove'] : [])]
   const change = pickOne(possible, random)
-  if (change === undefined) return undefined
+  if (change === undefined) return
   const i = random.int(change === 'add' ? count + 1 : count)
   if (change === 'add') genes.blocks.splice(i, 0, sampleBlock(space, random))
   else if (change === 'duplicate') genes.blocks.splice(i, 0, { ...(genes.blocks[i] as Block) })
   else genes.blocks.splice(i, 1)
-  return `blocks.${change}[${i}]`
+  mutations.push(`blocks.${change}[${i}]`)
 }
 
 function pickOne<T>(items: readonly T[], random: Random): T | undefined {
