@@ -1,0 +1,66 @@
+#include "kernels/conv/conv.h"
+
+#include <algorithm>
+
+#include "kernels/conv/conv_reference.h"
+
+namespace tvn {
+
+namespace avx2 {
+extern const ConvKernel<ConvForwardArgs> conv_forward;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
+extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
+}  // namespace avx2
+namespace avx512 {
+extern const ConvKernel<ConvForwardArgs> conv_forward;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
+extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
+}  // namespace avx512
+
+namespace {
+
+std::size_t weights(const ConvShape& s) { return static_cast<std::size_t>(s.window.taps() * s.x.c * s.y.c); }
+std::size_t nothing(const ConvShape&) { return 0; }
+std::size_t no_scratch(const ConvShape&, int) { return 0; }
+void copy_weights(const ConvShape& s, const float* w, float* packed, ThreadPool&) { std::copy_n(w, weights(s), packed); }
+
+void forward_reference(const ConvShape& s, const ConvForwardArgs& a, ThreadPool&) {
+  conv_forward_reference(s, a.x, a.packed, a.bias, a.residual, a.function, a.y);
+}
+void data_gradient_reference(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool&) {
+  conv_data_gradient_reference(s, a.dy, a.packed, a.accumulate, a.dx);
+}
+void weight_gradient_reference(const ConvShape& s, const ConvWeightGradientArgs& a, ThreadPool&) {
+  conv_weight_gradient_reference(s, a.x, a.dy, a.dw, a.db);
+}
+
+}  // namespace
+
+std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
+  static const ConvKernel<ConvForwardArgs> list[] = {
+      avx512::conv_forward,
+      avx2::conv_forward,
+      {"conv_forward_f32_reference", Isa::reference, weights, copy_weights, no_scratch, forward_reference},
+  };
+  return list;
+}
+
+std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels() {
+  static const ConvKernel<ConvDataGradientArgs> list[] = {
+      avx512::conv_data_gradient,
+      avx2::conv_data_gradient,
+      {"conv_data_gradient_f32_reference", Isa::reference, weights, copy_weights, no_scratch, data_gradient_reference},
+  };
+  return list;
+}
+
+std::span<const ConvKernel<ConvWeightGradientArgs>> conv_weight_gradient_kernels() {
+  static const ConvKernel<ConvWeightGradientArgs> list[] = {
+      avx512::conv_weight_gradient,
+      avx2::conv_weight_gradient,
+      {"conv_weight_gradient_f32_reference", Isa::reference, nothing, nullptr, no_scratch, weight_gradient_reference},
+  };
+  return list;
+}
+
+}  // namespace tvn

@@ -1,0 +1,188 @@
+// Forward pass and data gradient. Both are `correlate`: the data gradient is a convolution of dy with the transposed weights, and
+// with stride S it falls into S independent ones per axis, each of which computes every S-th element of dx from its share of the taps.
+
+namespace tvn::TVN_ISA {
+namespace {
+
+constexpr int64_t most_positions = 384;    // of a block
+constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
+
+/** Output channels of panel i of n: n panels of nearly the same number of vectors. */
+struct Panel {
+  int64_t first, vectors;
+};
+constexpr int64_t vectors(int64_t channels) { return ceil_div(channels, lanes); }
+constexpr int64_t panels(int64_t channels) { return ceil_div(vectors(channels), widest); }
+constexpr Panel panel(int64_t channels, int64_t i) {
+  const int64_t all = vectors(channels), n = panels(channels), first = all * i / n;
+  return {first * lanes, all * (i + 1) / n - first};
+}
+constexpr int64_t packed_floats(const Problem& p) { return depth(p) * vectors(p.oc) * lanes; }
+
+/** Cut so that `threads` have several tasks each, if there is so much to do. Neither the cut nor the tasks change a sum. */
+inline Grid forward_grid(const Problem& p, int threads) {
+  int64_t most = most_positions;
+  Grid g = cut(p, most, block_floats);
+  while (threads > 1 && most > 48 && blocks(p, g) * panels(p.oc) < 8 * threads) g = cut(p, most /= 2, block_floats);
+  return g;
+}
+
+/** Scratch of a thread: the offsets of a block's positions, and its copy. */
+struct ThreadScratch {
+  int64_t offsets, copy;  // floats
+  int64_t size() const { return offsets + copy; }
+};
+inline ThreadScratch thread_scratch(const Problem& p, const Grid& g) {
+  const auto lines = [](int64_t floats) { return ceil_div(floats, 16) * 16; };
+  return {lines(2 * g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float))), lines(g.box * copy_pitch(p))};
+}
+
+/** target = function(bias + add + Σ x · w) on the grid of the problem. */
+struct Correlation {
+  const float* x;
+  const float* packed;
+  const float* bias;
+  const float* add;
+  Function function;
+  float* target;
+  float* scratch;
+};
+
+void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
+  const Grid g = forward_grid(p, pool.threads());
+  const ThreadScratch scratch = thread_scratch(p, g);
+  const int64_t all = panels(p.oc), n = blocks(p, g);
+  if (n == 0) return;
+  const int64_t groups = pool.threads() == 1 ? 1 : smaller(all, ceil_div(8 * pool.threads(), n));
+  pool.run(n * groups, [&](int64_t task, int thread) {
+    float* mine = a.scratch + thread * scratch.size();
+    int64_t* read = reinterpret_cast<int64_t*>(mine);
+    int64_t* write = read + g.positions;
+    const Block b = block(p, g, task / groups);
+    const View v = view(p, b, a.x, mine + scratch.offsets);
+    offsets(p, b, v, read, write);
+
+    const int64_t group = task % groups, rows = positions(b);
+    // Where pixels lie side by side, a row of taps is one run.
+    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, p.w.taps * p.c, v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function};
+    for (int64_t i = all * group / groups; i < all * (group + 1) / groups; i++) {
+      const Panel q = panel(p.oc, i);
+      t.w = a.packed + q.first * depth(p);
+      t.bias = a.bias ? a.bias + q.first : nullptr;
+      t.add = a.add ? a.add + q.first : nullptr;
+      t.y = a.target + q.first;
+      t.channels = smaller(q.vectors * lanes, p.oc - q.first);
+      const int64_t tiles = ceil_div(rows, max_rows(static_cast<int>(q.vectors)));
+      for (int64_t j = 0; j < tiles; j++) {
+        const int64_t first_row = rows * j / tiles, count = rows * (j + 1) / tiles - first_row;
+        t.read = read + first_row;
+        t.write = write + first_row;
+        tile_function(static_cast<int>(count), static_cast<int>(q.vectors))(t);
+      }
+    }
+  });
+}
+
+// Forward.
+
+std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::size_t>(packed_floats(forward_problem(s))); }
+
+void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
+  const Problem p = forward_problem(s);
+  pool.run(panels(p.oc), [&](int64_t task, int) {
+    const Panel q = panel(p.oc, task);
+    float* to = packed + q.first * depth(p);
+    for (int64_t k = 0; k < depth(p); k++)
+      for (int64_t i = 0; i < q.vectors; i++, to += lanes) {
+        const int64_t oc = q.first + i * lanes;
+        store(to, load(w + k * p.oc + oc, first(p.oc - oc)));
+      }
+  });
+}
+
+std::size_t forward_scratch_size(const ConvShape& s, int threads) {
+  const Problem p = forward_problem(s);
+  return static_cast<std::size_t>(threads * thread_scratch(p, forward_grid(p, threads)).size());
+}
+
+void forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
+  correlate(forward_problem(s), {a.x, a.packed, a.bias, a.residual, a.function, a.y, a.scratch}, pool);
+}
+
+// Data gradient.
+
+/** The elements first, first + stride, … of an axis of dx, and the taps first_tap, first_tap + stride, … that reach them. */
+struct Phase {
+  Axis axis;
+  int64_t first_tap;
+};
+constexpr Phase phase(int64_t x, int64_t y, int64_t taps, int64_t stride, int64_t pad, int64_t first) {
+  // dx[i] = Σ dy[o]·w[k] over o·stride + k = i + pad. With i = first + j·stride and k = first_tap + m·stride: o = j + shift − m.
+  const int64_t first_tap = (first + pad) % stride, shift = (first + pad) / stride;
+  const int64_t count = first_tap < taps ? (taps - first_tap - 1) / stride + 1 : 0;
+  const int64_t out = first < x ? (x - first - 1) / stride + 1 : 0;
+  return {{y, out, count, 1, count - 1 - shift, x, first, stride}, first_tap};
+}
+
+/** One of the st·sh·sw convolutions that make up a data gradient, its weights behind those of the phases before. */
+struct GradientPhase {
+  Problem problem;
+  int64_t kt, kh, kw;  // first taps
+  int64_t packed;      // offset of the weights
+};
+
+/** Calls f(phase) for every phase in turn. */
+template <class F>
+void for_each_phase(const ConvShape& s, const F& f) {
+  const Window& k = s.window;
+  int64_t packed = 0;
+  for (int64_t t = 0; t < k.st; t++)
+    for (int64_t h = 0; h < k.sh; h++)
+      for (int64_t w = 0; w < k.sw; w++) {
+        const Phase a = phase(s.x.t, s.y.t, k.kt, k.st, k.pt, t), b = phase(s.x.h, s.y.h, k.kh, k.sh, k.ph, h), c = phase(s.x.w, s.y.w, k.kw, k.sw, k.pw, w);
+        const GradientPhase g{flatten({s.x.n, a.axis, b.axis, c.axis, s.y.c, s.x.c}), a.first_tap, b.first_tap, c.first_tap, packed};
+        f(g);
+        packed += packed_floats(g.problem);
+      }
+}
+
+std::size_t data_gradient_packed_size(const ConvShape& s) {
+  return static_cast<std::size_t>(s.window.taps() * s.y.c * vectors(s.x.c) * lanes);  // every tap belongs to one phase
+}
+
+/** As forward_pack, but of w transposed, with the taps of a phase in reverse. */
+void data_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
+  const Window& k = s.window;
+  const int64_t C = s.x.c, OC = s.y.c;
+  for_each_phase(s, [&](const GradientPhase& g) {
+    const Problem& p = g.problem;
+    pool.run(panels(C) * taps(p), [&](int64_t task, int) {
+      const Panel q = panel(C, task / taps(p));
+      const int64_t tap = task % taps(p), width = q.vectors * lanes, channels = smaller(width, C - q.first);
+      const int64_t kt = g.kt + (p.t.taps - 1 - tap / (p.h.taps * p.w.taps)) * k.st;
+      const int64_t kh = g.kh + (p.h.taps - 1 - tap / p.w.taps % p.h.taps) * k.sh;
+      const int64_t kw = g.kw + (p.w.taps - 1 - tap % p.w.taps) * k.sw;
+      const float* from = w + (((kt * k.kh + kh) * k.kw + kw) * C + q.first) * OC;
+      float* to = packed + g.packed + q.first * depth(p) + tap * OC * width;
+      for (int64_t oc = 0; oc < OC; oc += lanes)
+        for (int64_t c = 0; c < width; c++)
+          for (int64_t i = oc; i < smaller(oc + lanes, OC); i++) to[i * width + c] = c < channels ? from[c * OC + i] : 0;
+    });
+  });
+}
+
+std::size_t data_gradient_scratch_size(const ConvShape& s, int threads) {
+  int64_t most = 0;
+  for_each_phase(s, [&](const GradientPhase& g) { most = larger(most, thread_scratch(g.problem, forward_grid(g.problem, threads)).size()); });
+  return static_cast<std::size_t>(threads * most);
+}
+
+void data_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
+  for_each_phase(s, [&](const GradientPhase& g) {
+    if (taps(g.problem) == 0 && a.accumulate) return;
+    correlate(g.problem, {a.dy, a.packed + g.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
+  });
+}
+
+}  // namespace
+}  // namespace tvn::TVN_ISA

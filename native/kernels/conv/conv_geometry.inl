@@ -1,0 +1,180 @@
+// Where the positions of a convolution read and write: axes, blocks of positions, and the padded copy of what a block reads.
+#include <cstring>
+
+#include "kernels/conv/conv.h"
+
+namespace tvn::TVN_ISA {
+namespace {
+
+/** Output o of an axis reads inputs o·stride − pad + [0, taps) and lands at first + o·step of `target`. pad may be negative. */
+struct Axis {
+  int64_t in, out, taps, stride, pad;
+  int64_t target, first, step;
+};
+
+constexpr Axis copied_axis(int64_t n) { return {n, n, 1, 1, 0, n, 0, 1}; }
+
+constexpr bool is_copied(const Axis& a) {
+  return a.taps == 1 && a.stride == 1 && a.pad == 0 && a.in == a.out && a.target == a.out && a.first == 0 && a.step == 1;
+}
+
+/** Inputs under `outputs` consecutive outputs. */
+constexpr int64_t extent(const Axis& a, int64_t outputs) { return (outputs - 1) * a.stride + larger(a.taps, 1); }
+
+/** What the three passes come down to: a convolution whose results land on a grid in their tensor. */
+struct Problem {
+  int64_t n;
+  Axis t, h, w;
+  int64_t c, oc;
+};
+
+constexpr int64_t taps(const Problem& p) { return p.t.taps * p.h.taps * p.w.taps; }
+constexpr int64_t depth(const Problem& p) { return taps(p) * p.c; }  // K: terms of one result
+constexpr int64_t positions(const Problem& p) { return p.n * p.t.out * p.h.out * p.w.out; }
+
+/** Joins axes along which nothing is mixed, so that pointwise and temporal convolutions have long rows. */
+constexpr Problem flatten(Problem p) {
+  if (is_copied(p.t)) {
+    p.t = copied_axis(p.n * p.t.in);
+    p.n = 1;
+  }
+  const auto join = [](Axis& outer, Axis& inner) {
+    if (!is_copied(outer) || !is_copied(inner)) return;
+    inner = copied_axis(outer.in * inner.in);
+    outer = copied_axis(1);
+  };
+  join(p.t, p.h);
+  join(p.h, p.w);
+  return p;
+}
+
+constexpr Problem forward_problem(const ConvShape& s) {
+  const auto axis = [](int64_t in, int64_t out, int taps, int stride, int64_t pad) { return Axis{in, out, taps, stride, pad, out, 0, 1}; };
+  const Window& k = s.window;
+  return flatten({s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw), s.x.c, s.y.c});
+}
+
+/** A box of output positions. */
+struct Block {
+  int64_t n;
+  struct Range {
+    int64_t begin, size;
+  } t, h, w;
+};
+constexpr int64_t positions(const Block& b) { return b.t.size * b.h.size * b.w.size; }
+
+/** The cut of all positions into blocks, axis by axis into parts of nearly equal size. */
+struct Grid {
+  int64_t t, h, w;     // parts
+  int64_t positions;   // of the largest block
+  int64_t box;         // input positions under it
+};
+constexpr int64_t blocks(const Problem& p, const Grid& g) { return p.n * g.t * g.h * g.w; }
+
+constexpr Block block(const Problem& p, const Grid& g, int64_t i) {
+  const auto range = [](const Axis& a, int64_t parts, int64_t part) {
+    const int64_t begin = a.out * part / parts;
+    return Block::Range{begin, a.out * (part + 1) / parts - begin};
+  };
+  return {i / (g.t * g.h * g.w), range(p.t, g.t, i / (g.h * g.w) % g.t), range(p.h, g.h, i / g.w % g.h), range(p.w, g.w, i % g.w)};
+}
+
+/**
+ * Blocks of at most `max_positions` positions that read at most `max_floats` of input (but at least one window). Starting from one
+ * position, the axis whose halo shrinks most is doubled while it fits: what blocks read in common is read least often.
+ */
+inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
+  if (positions(p) == 0) return {};
+  const Axis* axes[] = {&p.w, &p.h, &p.t};
+  int64_t size[] = {1, 1, 1};
+  const auto product = [&](auto f) { return f(0) * f(1) * f(2); };
+  for (;;) {
+    int best = -1;
+    double least = __builtin_inf();
+    for (int i = 0; i < 3; i++) {
+      const int64_t grown = smaller(2 * size[i], axes[i]->out);
+      if (grown == size[i]) continue;
+      const auto with = [&](int j) { return j == i ? grown : size[j]; };
+      if (product(with) > max_positions || product([&](int j) { return extent(*axes[j], with(j)); }) * p.c > max_floats) continue;
+      const double halo = static_cast<double>(extent(*axes[i], grown)) / static_cast<double>(grown * extent(*axes[i], size[i])) * static_cast<double>(size[i]);
+      if (halo < least) {
+        least = halo;
+        best = i;
+      }
+    }
+    if (best < 0) break;
+    size[best] = smaller(2 * size[best], axes[best]->out);
+  }
+  Grid g{ceil_div(p.t.out, size[2]), ceil_div(p.h.out, size[1]), ceil_div(p.w.out, size[0]), 0, 0};
+  const int64_t t = ceil_div(p.t.out, g.t), h = ceil_div(p.h.out, g.h), w = ceil_div(p.w.out, g.w);
+  g.positions = t * h * w;
+  g.box = extent(p.t, t) * extent(p.h, h) * extent(p.w, w);
+  return g;
+}
+
+/** The input under a block: pitches in floats. Window (kt, kh, ·) of a position is one run of w.taps·c floats if pitch_w = c. */
+struct View {
+  const float* origin;
+  int64_t pitch_t, pitch_h, pitch_w;
+};
+
+/**
+ * Floats from one pixel of a copy to the next. Pixels 4 KB apart would share the sets of the L1 cache, and a tile reads many at once;
+ * rows of one pixel can be spread.
+ */
+constexpr int64_t copy_pitch(const Problem& p) { return p.w.taps == 1 && p.c % 1024 == 0 ? p.c + 16 : p.c; }
+
+/** The view of a block: x itself where all of it lies inside and is well spaced, else a copy with zeros for padding. */
+inline View view(const Problem& p, const Block& b, const float* x, float* copy) {
+  const int64_t pitch_h = p.w.in * p.c, pitch_t = p.h.in * pitch_h;
+  const float* image = x + b.n * p.t.in * pitch_t;
+  struct Span {
+    int64_t begin, size, first, last;  // first, last: the part inside x
+  };
+  const auto span = [](const Axis& a, Block::Range r) {
+    const int64_t begin = r.begin * a.stride - a.pad, size = extent(a, r.size);
+    const int64_t first = smaller(larger(begin, 0), begin + size);
+    return Span{begin, size, first, larger(smaller(begin + size, a.in), first)};
+  };
+  const Span t = span(p.t, b.t), h = span(p.h, b.h), w = span(p.w, b.w);
+  const auto inside = [](const Span& s) { return s.last - s.first == s.size; };
+  const int64_t pitch = copy_pitch(p);
+  if (inside(t) && inside(h) && inside(w) && pitch == p.c) return {image + t.begin * pitch_t + h.begin * pitch_h + w.begin * p.c, pitch_t, pitch_h, p.c};
+
+  const auto bytes = [](int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  float* to = copy;
+  for (int64_t i = t.begin; i < t.begin + t.size; i++)
+    for (int64_t j = h.begin; j < h.begin + h.size; j++, to += w.size * pitch) {
+      if (i < t.first || i >= t.last || j < h.first || j >= h.last) {
+        std::memset(to, 0, bytes(w.size * pitch));
+        continue;
+      }
+      const float* from = image + i * pitch_t + j * pitch_h + w.first * p.c;
+      const int64_t before = (w.first - w.begin) * pitch, count = w.last - w.first, end = before + count * pitch;
+      std::memset(to, 0, bytes(before));
+      if (pitch == p.c)
+        std::memcpy(to + before, from, bytes(count * p.c));
+      else
+        for (int64_t k = 0; k < count; k++) std::memcpy(to + before + k * pitch, from + k * p.c, bytes(p.c));
+      std::memset(to + end, 0, bytes(w.size * pitch - end));
+    }
+  return {copy, h.size * w.size * pitch, w.size * pitch, pitch};
+}
+
+/** Where the positions of a block, in order, read (from the view's origin) and write (from the start of the target), in floats. */
+inline void offsets(const Problem& p, const Block& b, const View& v, int64_t* read, int64_t* write) {
+  for (int64_t t = 0; t < b.t.size; t++)
+    for (int64_t h = 0; h < b.h.size; h++) {
+      const int64_t from = t * p.t.stride * v.pitch_t + h * p.h.stride * v.pitch_h;
+      const int64_t frame = b.n * p.t.target + p.t.first + (b.t.begin + t) * p.t.step;
+      const int64_t row = frame * p.h.target + p.h.first + (b.h.begin + h) * p.h.step;
+      const int64_t to = (row * p.w.target + p.w.first + b.w.begin * p.w.step) * p.oc;
+      for (int64_t w = 0; w < b.w.size; w++) {
+        *read++ = from + w * p.w.stride * v.pitch_w;
+        *write++ = to + w * p.w.step * p.oc;
+      }
+    }
+}
+
+}  // namespace
+}  // namespace tvn::TVN_ISA

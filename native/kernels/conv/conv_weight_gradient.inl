@@ -1,0 +1,224 @@
+// Weight gradient: dw[k, oc] = Σ x[position's window, k] · dy[position, oc].
+//
+// Whichever of k and oc fills vectors better lies in lanes, the other is broadcast. Positions are cut into blocks and these into
+// chunks by shape alone; a chunk sums its blocks in order into its own copy of dw, and the copies are added pairwise. Where dw is
+// so large that few copies are affordable, the tasks of a chunk share out its rows and columns instead.
+
+namespace tvn::TVN_ISA {
+namespace {
+
+constexpr int64_t update_positions = 192;        // of a block: its panel of dy should stay in L1
+constexpr int64_t most_chunks = 16;
+constexpr int64_t most_chunk_floats = 1 << 20;   // of all copies of dw
+
+/** Cut of n into parts of at most `most`, nearly equal. */
+struct Cut {
+  int64_t n, parts;
+  constexpr Cut(int64_t size, int64_t most) : n(size), parts(ceil_div(size, most)) {}
+  constexpr int64_t begin(int64_t i) const { return n * i / parts; }
+};
+
+/** Floats of vectors used, as a share of the floats in them. */
+constexpr double fill(int64_t n) { return static_cast<double>(n) / static_cast<double>(vectors(n) * lanes); }
+
+struct WeightGradientPlan {
+  Problem p;
+  Grid grid;
+  bool k_in_lanes;
+  int64_t run;     // floats of a row of taps
+  int64_t runs;    // rows of taps
+  int64_t chunks;
+
+  explicit WeightGradientPlan(const ConvShape& s) : p(forward_problem(s)), grid(cut(p, update_positions, block_floats)) {
+    run = p.w.taps * p.c;
+    runs = p.t.taps * p.h.taps;
+    k_in_lanes = fill(run) > 1.15 * fill(p.oc);
+    chunks = larger(1, smaller(most_chunks, smaller(blocks(p, grid), most_chunk_floats / (depth(p) * p.oc))));
+  }
+
+  int64_t size() const { return depth(p) * p.oc; }
+  /** Copies of dw in scratch: the first chunk may write to dw itself if the layout is the same. */
+  int64_t copies() const { return k_in_lanes ? chunks : chunks - 1; }
+  ThreadScratch thread() const { return thread_scratch(p, grid); }
+  /** A packed panel of dy and its offsets. */
+  int64_t panel_floats() const { return grid.positions * (widest * lanes + 2); }
+  int64_t thread_floats() const { return thread().size() + ceil_div(panel_floats(), 16) * 16; }
+  int64_t shared_floats() const { return ceil_div(copies() * size() + chunks * p.oc, 16) * 16; }
+};
+
+/** Sums the rows of dy, `width` floats at each offset, into db. */
+void sum_rows(const float* dy, const int64_t* offsets, int64_t n, int64_t width, bool start, float* db) {
+  for_vectors(0, width, [&](int64_t c, auto mask) {
+    Vec even = start ? zero() : load(db + c, mask), odd = zero();
+    int64_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+      even = even + load(dy + offsets[i] + c, mask);
+      odd = odd + load(dy + offsets[i + 1] + c, mask);
+    }
+    if (i < n) even = even + load(dy + offsets[i] + c, mask);
+    store(db + c, even + odd, mask);
+  });
+}
+
+/** parts[0] + parts[1] + …, `pitch` apart, pairwise; first is parts[0]. */
+void sum_parts(float* to, const float* first_part, const float* others, int64_t parts, int64_t pitch, int64_t begin, int64_t end) {
+  for_vectors(begin, end, [&](int64_t c, auto mask) {
+    Vec v[most_chunks];
+    v[0] = load(first_part + c, mask);
+    for (int64_t i = 1; i < parts; i++) v[i] = load(others + (i - 1) * pitch + c, mask);
+    for (int64_t step = 1; step < parts; step *= 2)
+      for (int64_t i = 0; i + step < parts; i += 2 * step) v[i] = v[i] + v[i + step];
+    store(to + c, v[0], mask);
+  });
+}
+
+std::size_t weight_gradient_packed_size(const ConvShape&) { return 0; }
+
+std::size_t weight_gradient_scratch_size(const ConvShape& s, int threads) {
+  const WeightGradientPlan plan(s);
+  return static_cast<std::size_t>(plan.shared_floats() + threads * plan.thread_floats());
+}
+
+/** A task: some blocks of a chunk, and of the sum some panels (columns) and some tiles of rows. */
+struct Share {
+  int64_t chunk;
+  int64_t first_panel, last_panel, first_tile, last_tile;
+};
+
+class WeightGradient {
+ public:
+  WeightGradient(const ConvShape& s, const ConvWeightGradientArgs& a, int threads) : plan(s), args(a) {
+    const Problem& p = plan.p;
+    if (plan.k_in_lanes) {
+      run_panels = panels(plan.run);
+      all_panels = plan.runs * run_panels;
+    } else {
+      all_panels = panels(p.oc);
+    }
+    // Rows are tiled for the widest panel.
+    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(plan.k_in_lanes ? plan.run : p.oc), panels(plan.k_in_lanes ? plan.run : p.oc))));
+    const Cut rows(plan.k_in_lanes ? p.oc : plan.run, most);
+    run_tiles = rows.parts;
+    all_tiles = plan.k_in_lanes ? run_tiles : plan.runs * run_tiles;
+    const int64_t wanted = threads == 1 ? 1 : ceil_div(8 * threads, plan.chunks);
+    panel_groups = smaller(all_panels, wanted);
+    tile_groups = smaller(all_tiles, ceil_div(wanted, panel_groups));
+    copies = a.scratch;
+    db_parts = a.scratch + plan.copies() * plan.size();
+    thread_memory = a.scratch + plan.shared_floats();
+  }
+
+  int64_t tasks() const { return plan.chunks * panel_groups * tile_groups; }
+
+  void run(int64_t task, int thread) const {
+    const int64_t group = task % (panel_groups * tile_groups);
+    const int64_t i = group / tile_groups, j = group % tile_groups;
+    const Share share{task / (panel_groups * tile_groups), all_panels * i / panel_groups, all_panels * (i + 1) / panel_groups, all_tiles * j / tile_groups,
+                      all_tiles * (j + 1) / tile_groups};
+    const int64_t n = blocks(plan.p, plan.grid);
+    const int64_t begin = n * share.chunk / plan.chunks, end = n * (share.chunk + 1) / plan.chunks;
+    float* mine = thread_memory + thread * plan.thread_floats();
+    const ThreadScratch scratch = plan.thread();
+    int64_t* read = reinterpret_cast<int64_t*>(mine);
+    int64_t* write = read + plan.grid.positions;
+    float* copy = mine + scratch.offsets;
+    for (int64_t b = begin; b < end; b++) {
+      const Block where = block(plan.p, plan.grid, b);
+      const View v = view(plan.p, where, args.x, copy);
+      offsets(plan.p, where, v, read, write);
+      if (plan.k_in_lanes)
+        add_transposed(share, v, read, write, positions(where), b == begin);
+      else
+        add(share, v, read, write, positions(where), b == begin, mine + scratch.size());
+    }
+  }
+
+  /** Adds up the chunks. */
+  void finish(ThreadPool& pool) const {
+    const int64_t size = plan.size(), piece = 4096;
+    if (plan.chunks > 1)
+      pool.run(ceil_div(size, piece), [&](int64_t task, int) {
+        float* to = plan.k_in_lanes ? copies : args.dw;
+        sum_parts(to, to, plan.k_in_lanes ? copies + size : copies, plan.chunks, size, task * piece, smaller(size, (task + 1) * piece));
+      });
+    if (plan.k_in_lanes) {
+      const int64_t K = depth(plan.p), OC = plan.p.oc;
+      for (int64_t oc = 0; oc < OC; oc++)
+        for (int64_t k = 0; k < K; k++) args.dw[k * OC + oc] = copies[oc * K + k];
+    }
+    if (args.db) sum_parts(args.db, db_parts, db_parts + plan.p.oc, plan.chunks, plan.p.oc, 0, plan.p.oc);
+  }
+
+ private:
+  /** dw with OC in lanes: a row of the sum is a k. */
+  void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, float* memory) const {
+    const Problem& p = plan.p;
+    float* sum = share.chunk == 0 ? args.dw : copies + (share.chunk - 1) * plan.size();
+    int64_t* packed_offsets = reinterpret_cast<int64_t*>(memory);
+    float* packed = memory + 2 * plan.grid.positions;
+    const Cut rows(plan.run, max_rows_of_run());
+    for (int64_t i = share.first_panel; i < share.last_panel; i++) {
+      const Panel q = panel(p.oc, i);
+      const int64_t width = q.vectors * lanes, channels = smaller(width, p.oc - q.first);
+      Update u{nullptr, read, args.dy + q.first, write, n, channels, nullptr, p.oc, start};
+      if (channels < p.oc) {  // a panel of a wider row: closer together it stays in L1
+        for (int64_t r = 0; r < n; r++) {
+          packed_offsets[r] = r * width;
+          for_vectors(0, channels, [&](int64_t c, auto mask) { store(packed + r * width + c, load(u.columns + write[r] + c, mask), mask); });
+        }
+        u.columns = packed;
+        u.column_offsets = packed_offsets;
+      }
+      if (args.db && share.first_tile == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + q.first);
+      for (int64_t j = share.first_tile; j < share.last_tile; j++) {
+        const int64_t of_run = j / run_tiles, k = rows.begin(j % run_tiles), count = rows.begin(j % run_tiles + 1) - k;
+        u.rows = row_of_taps(v, of_run) + k;
+        u.sum = sum + (of_run * plan.run + k) * p.oc + q.first;
+        update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
+      }
+    }
+  }
+
+  /** dw with K in lanes: a row of the sum is an output channel. */
+  void add_transposed(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start) const {
+    const Problem& p = plan.p;
+    const int64_t K = depth(p);
+    float* sum = copies + share.chunk * plan.size();
+    const Cut rows(p.oc, max_rows_of_run());
+    for (int64_t i = share.first_panel; i < share.last_panel; i++) {
+      const int64_t of_run = i / run_panels;
+      const Panel q = panel(plan.run, i % run_panels);
+      const int64_t width = smaller(q.vectors * lanes, plan.run - q.first);
+      for (int64_t j = share.first_tile; j < share.last_tile; j++) {
+        const int64_t oc = rows.begin(j), count = rows.begin(j + 1) - oc;
+        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + q.first, read, n, width, sum + oc * K + of_run * plan.run + q.first, K, start};
+        update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
+      }
+    }
+    if (args.db && share.first_panel == 0 && share.first_tile == 0) sum_rows(args.dy, write, n, p.oc, start, db_parts + share.chunk * p.oc);
+  }
+
+  const float* row_of_taps(const View& v, int64_t i) const { return v.origin + i / plan.p.h.taps * v.pitch_t + i % plan.p.h.taps * v.pitch_h; }
+  int64_t max_rows_of_run() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
+
+  WeightGradientPlan plan;
+  ConvWeightGradientArgs args;
+  int64_t all_panels, run_panels = 1;  // panels of the sum; of a row of taps
+  int64_t all_tiles, run_tiles;        // tiles of rows
+  int64_t panel_groups, tile_groups;
+  float *copies, *db_parts, *thread_memory;
+};
+
+void weight_gradient(const ConvShape& s, const ConvWeightGradientArgs& a, ThreadPool& pool) {
+  if (s.y.rows() == 0) {
+    std::memset(a.dw, 0, static_cast<std::size_t>(s.window.taps() * s.x.c * s.y.c) * sizeof(float));
+    if (a.db) std::memset(a.db, 0, static_cast<std::size_t>(s.y.c) * sizeof(float));
+    return;
+  }
+  const WeightGradient gradient(s, a, pool.threads());
+  pool.run(gradient.tasks(), [&](int64_t task, int thread) { gradient.run(task, thread); });
+  gradient.finish(pool);
+}
+
+}  // namespace
+}  // namespace tvn::TVN_ISA
