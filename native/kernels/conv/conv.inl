@@ -12,6 +12,8 @@
 //
 #include "kernels/conv/conv_geometry.inl"
 //
+#include "kernels/conv/conv_ahead.inl"
+//
 #include "kernels/conv/conv_tile.inl"
 #include "kernels/conv/conv_update.inl"
 //

@@ -7,14 +7,14 @@ namespace {
 constexpr int64_t most_positions = 384;    // of a block
 constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
 
-/** Output channels of panel i of n: n panels of nearly the same number of vectors. */
+/** Columns of a matrix cut into panels of nearly the same number of vectors. */
 struct Panel {
   int64_t first, vectors;
 };
-constexpr int64_t vectors(int64_t channels) { return ceil_div(channels, lanes); }
-constexpr int64_t panels(int64_t channels) { return ceil_div(vectors(channels), widest); }
-constexpr Panel panel(int64_t channels, int64_t i) {
-  const int64_t all = vectors(channels), n = panels(channels), first = all * i / n;
+constexpr int64_t vectors(int64_t columns) { return ceil_div(columns, lanes); }
+constexpr int64_t panels(int64_t columns, int64_t most = widest) { return ceil_div(vectors(columns), most); }
+constexpr Panel panel(int64_t columns, int64_t i, int64_t most = widest) {
+  const int64_t all = vectors(columns), n = panels(columns, most), first = all * i / n;
   return {first * lanes, all * (i + 1) / n - first};
 }
 constexpr int64_t packed_floats(const Problem& p) { return depth(p) * vectors(p.oc) * lanes; }
@@ -63,9 +63,13 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
     offsets(p, b, v, read, write);
 
     const int64_t group = task % groups, rows = positions(b);
+    const int64_t begin = all * group / groups, end = all * (group + 1) / groups;
+    const int64_t next = smaller(task + 1, n * groups - 1) / groups;
+    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(static_cast<int>(panel(p.oc, begin).vectors))),
+                panel(p.oc, begin).vectors > 1 ? depth(p) : depth(p) / 4);
     // Where pixels lie side by side, a row of taps is one run.
-    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, p.w.taps * p.c, v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function};
-    for (int64_t i = all * group / groups; i < all * (group + 1) / groups; i++) {
+    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, p.w.taps * p.c, v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function, {}};
+    for (int64_t i = begin; i < end; i++) {
       const Panel q = panel(p.oc, i);
       t.w = a.packed + q.first * depth(p);
       t.bias = a.bias ? a.bias + q.first : nullptr;
@@ -77,6 +81,7 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
         const int64_t first_row = rows * j / tiles, count = rows * (j + 1) / tiles - first_row;
         t.read = read + first_row;
         t.write = write + first_row;
+        t.ahead = ahead.call();
         tile_function(static_cast<int>(count), static_cast<int>(q.vectors))(t);
       }
     }

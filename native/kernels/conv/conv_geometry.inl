@@ -81,7 +81,7 @@ constexpr Block block(const Problem& p, const Grid& g, int64_t i) {
 
 /**
  * Blocks of at most `max_positions` positions that read at most `max_floats` of input (but at least one window). Starting from one
- * position, the axis whose halo shrinks most is doubled while it fits: what blocks read in common is read least often.
+ * position, the axis whose halo shrinks most grows while it fits: what blocks read in common is read least often.
  */
 inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
   if (positions(p) == 0) return {};
@@ -91,19 +91,25 @@ inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
   for (;;) {
     int best = -1;
     double least = __builtin_inf();
-    for (int i = 0; i < 3; i++) {
-      const int64_t grown = smaller(2 * size[i], axes[i]->out);
-      if (grown == size[i]) continue;
-      const auto with = [&](int j) { return j == i ? grown : size[j]; };
-      if (product(with) > max_positions || product([&](int j) { return extent(*axes[j], with(j)); }) * p.c > max_floats) continue;
-      const double halo = static_cast<double>(extent(*axes[i], grown)) / static_cast<double>(grown * extent(*axes[i], size[i])) * static_cast<double>(size[i]);
-      if (halo < least) {
-        least = halo;
-        best = i;
+    int64_t to = 0;
+    for (const int64_t half_steps : {2, 1}) {  // doubles, or adds a half where that is too much
+      for (int i = 0; i < 3; i++) {
+        const int64_t grown = smaller(size[i] + ceil_div(size[i] * half_steps, 2), axes[i]->out);
+        if (grown == size[i]) continue;
+        const auto with = [&](int j) { return j == i ? grown : size[j]; };
+        if (product(with) > max_positions || product([&](int j) { return extent(*axes[j], with(j)); }) * p.c > max_floats) continue;
+        const double before = static_cast<double>(extent(*axes[i], size[i])) / static_cast<double>(size[i]);
+        const double halo = static_cast<double>(extent(*axes[i], grown)) / static_cast<double>(grown) / before;
+        if (halo < least) {
+          least = halo;
+          best = i;
+          to = grown;
+        }
       }
+      if (best >= 0) break;
     }
     if (best < 0) break;
-    size[best] = smaller(2 * size[best], axes[best]->out);
+    size[best] = to;
   }
   Grid g{ceil_div(p.t.out, size[2]), ceil_div(p.h.out, size[1]), ceil_div(p.w.out, size[0]), 0, 0};
   const int64_t t = ceil_div(p.t.out, g.t), h = ceil_div(p.h.out, g.h), w = ceil_div(p.w.out, g.w);

@@ -22,6 +22,7 @@ struct Tile {
   float* y;
   int64_t channels;  // of the panel
   Function function;
+  Prefetch ahead;
 };
 
 /** relu is applied on the way to memory; the functions that take longer are applied to what has just been written. */
@@ -43,10 +44,12 @@ void tile(const Tile& a) {
     for (int q = 0; q < Q; q++) sum[r][q] = zero();
   }
   const float* w = a.w;
+  Prefetch ahead = a.ahead;
   for (int64_t t = 0; t < a.kt; t++)
     for (int64_t h = 0; h < a.kh; h++) {
       const int64_t begin = t * a.pitch_t + h * a.pitch_h, end = begin + a.run;
       for (int64_t i = begin; i < end; i++, w += Q * lanes) {
+        if (Q > 1 || i % 4 == 0) ahead.next();
         Vec b[Q];
 #pragma GCC unroll 4
         for (int q = 0; q < Q; q++) b[q] = load(w + q * lanes);

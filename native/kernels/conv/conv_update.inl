@@ -18,6 +18,7 @@ struct Update {
   float* sum;  // [R, width], its rows `pitch` apart
   int64_t pitch;
   bool start;  // from 0 instead of what is there
+  Prefetch ahead;
 };
 
 template <int R, int Q>
@@ -31,7 +32,9 @@ void update(const Update& a) {
     for (int q = 0; q < Q - 1; q++) sum[r][q] = a.start ? zero() : load(from + q * lanes);
     sum[r][Q - 1] = a.start ? zero() : load(from + (Q - 1) * lanes, last);
   }
+  Prefetch ahead = a.ahead;
   for (int64_t i = 0; i < a.positions; i++) {
+    ahead.next();
     const float* row = a.rows + a.row_offsets[i];
     const float* column = a.columns + a.column_offsets[i];
     Vec b[Q];

@@ -7,9 +7,8 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-constexpr int64_t update_positions = 192;        // of a block: its panel of dy should stay in L1
 constexpr int64_t most_chunks = 16;
-constexpr int64_t most_chunk_floats = 1 << 20;   // of all copies of dw
+constexpr int64_t most_chunk_floats = 1 << 20;  // of all copies of dw
 
 /** Cut of n into parts of at most `most`, nearly equal. */
 struct Cut {
@@ -28,21 +27,25 @@ struct WeightGradientPlan {
   int64_t run;     // floats of a row of taps
   int64_t runs;    // rows of taps
   int64_t chunks;
+  int64_t most_vectors;  // of a panel
 
-  explicit WeightGradientPlan(const ConvShape& s) : p(forward_problem(s)), grid(cut(p, update_positions, block_floats)) {
+  explicit WeightGradientPlan(const ConvShape& s) : p(forward_problem(s)) {
+    // Every block reads and writes all of dw: the larger it is, the more positions a block must have.
+    grid = cut(p, size() < (128 << 10) ? 192 : 384, larger(block_floats, smaller(size(), 4 * block_floats)));
     run = p.w.taps * p.c;
     runs = p.t.taps * p.h.taps;
     k_in_lanes = fill(run) > 1.15 * fill(p.oc);
-    chunks = larger(1, smaller(most_chunks, smaller(blocks(p, grid), most_chunk_floats / (depth(p) * p.oc))));
+    most_vectors = k_in_lanes || vectors(p.oc) <= 3 ? widest : 2;  // two: a panel of dy and the x of a tile fit into L1
+    chunks = larger(1, smaller(most_chunks, smaller(blocks(p, grid), most_chunk_floats / size())));
   }
 
   int64_t size() const { return depth(p) * p.oc; }
   /** Copies of dw in scratch: the first chunk may write to dw itself if the layout is the same. */
   int64_t copies() const { return k_in_lanes ? chunks : chunks - 1; }
+  /** Columns of dy that are packed at a time. */
+  int64_t packed_columns() const { return smaller(vectors(p.oc) * lanes, larger(most_vectors * lanes, block_floats / larger(grid.positions, 1))); }
   ThreadScratch thread() const { return thread_scratch(p, grid); }
-  /** A packed panel of dy and its offsets. */
-  int64_t panel_floats() const { return grid.positions * (widest * lanes + 2); }
-  int64_t thread_floats() const { return thread().size() + ceil_div(panel_floats(), 16) * 16; }
+  int64_t thread_floats() const { return thread().size() + ceil_div(grid.positions * (packed_columns() + 2), 16) * 16; }
   int64_t shared_floats() const { return ceil_div(copies() * size() + chunks * p.oc, 16) * 16; }
 };
 
@@ -90,13 +93,14 @@ class WeightGradient {
   WeightGradient(const ConvShape& s, const ConvWeightGradientArgs& a, int threads) : plan(s), args(a) {
     const Problem& p = plan.p;
     if (plan.k_in_lanes) {
-      run_panels = panels(plan.run);
+      run_panels = panels(plan.run, plan.most_vectors);
       all_panels = plan.runs * run_panels;
     } else {
-      all_panels = panels(p.oc);
+      all_panels = panels(p.oc, plan.most_vectors);
     }
     // Rows are tiled for the widest panel.
-    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(plan.k_in_lanes ? plan.run : p.oc), panels(plan.k_in_lanes ? plan.run : p.oc))));
+    const int64_t columns = plan.k_in_lanes ? plan.run : p.oc;
+    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(columns), panels(columns, plan.most_vectors))));
     const Cut rows(plan.k_in_lanes ? p.oc : plan.run, most);
     run_tiles = rows.parts;
     all_tiles = plan.k_in_lanes ? run_tiles : plan.runs * run_tiles;
@@ -126,10 +130,13 @@ class WeightGradient {
       const Block where = block(plan.p, plan.grid, b);
       const View v = view(plan.p, where, args.x, copy);
       offsets(plan.p, where, v, read, write);
+      const int64_t calls = (share.last_panel - share.first_panel) * (share.last_tile - share.first_tile);
+      const Block next = block(plan.p, plan.grid, b + 1 < end ? b + 1 : b);
+      Ahead ahead(region(plan.p, next, args.x), output_region(plan.p, next, args.dy), calls, positions(where));
       if (plan.k_in_lanes)
-        add_transposed(share, v, read, write, positions(where), b == begin);
+        add_transposed(share, v, read, write, positions(where), b == begin, ahead);
       else
-        add(share, v, read, write, positions(where), b == begin, mine + scratch.size());
+        add(share, v, read, write, positions(where), b == begin, ahead, mine + scratch.size());
     }
   }
 
@@ -151,47 +158,62 @@ class WeightGradient {
 
  private:
   /** dw with OC in lanes: a row of the sum is a k. */
-  void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, float* memory) const {
+  void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead, float* memory) const {
     const Problem& p = plan.p;
-    float* sum = share.chunk == 0 ? args.dw : copies + (share.chunk - 1) * plan.size();
+    const Cut rows(plan.run, rows_of_tile());
     int64_t* packed_offsets = reinterpret_cast<int64_t*>(memory);
     float* packed = memory + 2 * plan.grid.positions;
-    const Cut rows(plan.run, max_rows_of_run());
-    for (int64_t i = share.first_panel; i < share.last_panel; i++) {
-      const Panel q = panel(p.oc, i);
-      const int64_t width = q.vectors * lanes, channels = smaller(width, p.oc - q.first);
-      Update u{nullptr, read, args.dy + q.first, write, n, channels, nullptr, p.oc, start};
-      if (channels < p.oc) {  // a panel of a wider row: closer together it stays in L1
-        for (int64_t r = 0; r < n; r++) {
-          packed_offsets[r] = r * width;
-          for_vectors(0, channels, [&](int64_t c, auto mask) { store(packed + r * width + c, load(u.columns + write[r] + c, mask), mask); });
+    const int64_t together = larger(1, block_floats / (n * rows_of_tile()));  // tiles whose part of x stays in L2
+    for (int64_t from = share.first_panel, to; from < share.last_panel; from = to) {
+      const int64_t first_column = panel(p.oc, from, plan.most_vectors).first;
+      for (to = from; to < share.last_panel && end_of(to) - first_column <= plan.packed_columns();) to++;
+      const bool in_place = all_panels == 1 && end_of(0) == p.oc;
+      if (!in_place) pack(n, write, first_column, from, to, packed);
+      for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
+        end = smaller(j + together, share.last_tile);
+        for (int64_t i = from; i < to; i++) {
+          const Panel q = panel(p.oc, i, plan.most_vectors);
+          const int64_t width = q.vectors * lanes, channels = smaller(width, p.oc - q.first);
+          Update u{nullptr, read, in_place ? args.dy : packed + (q.first - first_column) * n, in_place ? write : packed_offsets, n, channels, nullptr, p.oc, start, {}};
+          if (!in_place)
+            for (int64_t r = 0; r < n; r++) packed_offsets[r] = r * width;
+          if (args.db && j == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + q.first);
+          for (int64_t tile = j; tile < end; tile++) {
+            const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
+            u.rows = row_of_taps(v, of_run) + k;
+            u.sum = sum(share.chunk) + (of_run * plan.run + k) * p.oc + q.first;
+            u.ahead = ahead.call();
+            update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
+          }
         }
-        u.columns = packed;
-        u.column_offsets = packed_offsets;
-      }
-      if (args.db && share.first_tile == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + q.first);
-      for (int64_t j = share.first_tile; j < share.last_tile; j++) {
-        const int64_t of_run = j / run_tiles, k = rows.begin(j % run_tiles), count = rows.begin(j % run_tiles + 1) - k;
-        u.rows = row_of_taps(v, of_run) + k;
-        u.sum = sum + (of_run * plan.run + k) * p.oc + q.first;
-        update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
       }
     }
   }
 
+  /** dy's columns from first_column on, panel after panel: closer together they stay in L1. */
+  void pack(int64_t n, const int64_t* write, int64_t first_column, int64_t from, int64_t to, float* packed) const {
+    for (int64_t r = 0; r < n; r++)
+      for (int64_t i = from; i < to; i++) {
+        const Panel q = panel(plan.p.oc, i, plan.most_vectors);
+        const float* dy = args.dy + write[r] + q.first;
+        float* row = packed + (q.first - first_column) * n + r * q.vectors * lanes;
+        for_vectors(0, smaller(q.vectors * lanes, plan.p.oc - q.first), [&](int64_t c, auto mask) { store(row + c, load(dy + c, mask), mask); });
+      }
+  }
+
   /** dw with K in lanes: a row of the sum is an output channel. */
-  void add_transposed(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start) const {
+  void add_transposed(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead) const {
     const Problem& p = plan.p;
     const int64_t K = depth(p);
-    float* sum = copies + share.chunk * plan.size();
-    const Cut rows(p.oc, max_rows_of_run());
+    const Cut rows(p.oc, rows_of_tile());
     for (int64_t i = share.first_panel; i < share.last_panel; i++) {
       const int64_t of_run = i / run_panels;
-      const Panel q = panel(plan.run, i % run_panels);
+      const Panel q = panel(plan.run, i % run_panels, plan.most_vectors);
       const int64_t width = smaller(q.vectors * lanes, plan.run - q.first);
       for (int64_t j = share.first_tile; j < share.last_tile; j++) {
         const int64_t oc = rows.begin(j), count = rows.begin(j + 1) - oc;
-        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + q.first, read, n, width, sum + oc * K + of_run * plan.run + q.first, K, start};
+        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + q.first, read, n, width, sum(share.chunk) + oc * K + of_run * plan.run + q.first, K, start,
+                       ahead.call()};
         update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
       }
     }
@@ -199,7 +221,17 @@ class WeightGradient {
   }
 
   const float* row_of_taps(const View& v, int64_t i) const { return v.origin + i / plan.p.h.taps * v.pitch_t + i % plan.p.h.taps * v.pitch_h; }
-  int64_t max_rows_of_run() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
+  int64_t rows_of_tile() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
+  /** Columns of dy before the end of panel i, with those that fill its last vector. */
+  int64_t end_of(int64_t i) const {
+    const Panel q = panel(plan.p.oc, i, plan.most_vectors);
+    return q.first + q.vectors * lanes;
+  }
+  /** A chunk's own dw. */
+  float* sum(int64_t chunk) const {
+    if (plan.k_in_lanes) return copies + chunk * plan.size();
+    return chunk == 0 ? args.dw : copies + (chunk - 1) * plan.size();
+  }
 
   WeightGradientPlan plan;
   ConvWeightGradientArgs args;
