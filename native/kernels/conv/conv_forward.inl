@@ -17,7 +17,28 @@ constexpr Panel panel(int64_t columns, int64_t i, int64_t most = widest) {
   const int64_t all = vectors(columns), n = panels(columns, most), first = all * i / n;
   return {first * lanes, all * (i + 1) / n - first};
 }
-constexpr int64_t packed_floats(const Problem& p) { return depth(p) * vectors(p.oc) * lanes; }
+
+/** Packed weights: for every panel and every k the panel's vectors, the rest of the last one zero. With a half: see add_run_with_half. */
+constexpr int64_t run(const Problem& p) { return p.w.taps * p.c; }
+constexpr int64_t packed_run(const Problem& p) {
+  const Width w = width(p.oc);
+  return w.half ? (run(p) / 2 * (2 * w.vectors + 1) + run(p) % 2 * (w.vectors + 1)) * lanes : run(p) * vectors(p.oc) * lanes;
+}
+constexpr int64_t packed_floats(const Problem& p) { return p.t.taps * p.h.taps * packed_run(p); }
+
+/** Packs with a half; weight(k, oc). */
+template <class Weight>
+void pack_with_half(const Problem& p, const Weight& weight, float* packed) {
+  const int64_t whole = width(p.oc).vectors;
+  std::memset(packed, 0, static_cast<std::size_t>(packed_floats(p)) * sizeof(float));
+  for (int64_t k = 0; k < depth(p); k++) {
+    const int64_t i = k % run(p), odd = i % 2;
+    const bool paired = i / 2 < run(p) / 2;
+    float* to = packed + k / run(p) * packed_run(p) + i / 2 * (2 * whole + 1) * lanes;
+    for (int64_t oc = 0; oc < whole * lanes; oc++) to[odd * whole * lanes + oc] = weight(k, oc);
+    for (int64_t oc = whole * lanes; oc < p.oc; oc++) to[(paired ? 2 : 1) * whole * lanes + odd * (lanes / 2) + oc - whole * lanes] = weight(k, oc);
+  }
+}
 
 /** Cut so that `threads` have several tasks each, if there is so much to do. Neither the cut nor the tasks change a sum. */
 inline Grid forward_grid(const Problem& p, int threads) {
@@ -65,10 +86,11 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
     const int64_t group = task % groups, rows = positions(b);
     const int64_t begin = all * group / groups, end = all * (group + 1) / groups;
     const int64_t next = smaller(task + 1, n * groups - 1) / groups;
-    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(static_cast<int>(panel(p.oc, begin).vectors))),
-                panel(p.oc, begin).vectors > 1 ? depth(p) : depth(p) / 4);
+    const Width widths = all == 1 ? width(p.oc) : Width{static_cast<int>(panel(p.oc, begin).vectors), false};
+    const int64_t iterations = widths.half ? depth(p) / 2 : widths.vectors == 1 ? depth(p) / 4 : depth(p);
+    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(widths)), iterations);
     // Where pixels lie side by side, a row of taps is one run.
-    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, p.w.taps * p.c, v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function, {}};
+    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, run(p), v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function, {}};
     for (int64_t i = begin; i < end; i++) {
       const Panel q = panel(p.oc, i);
       t.w = a.packed + q.first * depth(p);
@@ -76,13 +98,14 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
       t.add = a.add ? a.add + q.first : nullptr;
       t.y = a.target + q.first;
       t.channels = smaller(q.vectors * lanes, p.oc - q.first);
-      const int64_t tiles = ceil_div(rows, max_rows(static_cast<int>(q.vectors)));
+      const Width w = all == 1 ? width(p.oc) : Width{static_cast<int>(q.vectors), false};
+      const int64_t tiles = ceil_div(rows, max_rows(w));
       for (int64_t j = 0; j < tiles; j++) {
         const int64_t first_row = rows * j / tiles, count = rows * (j + 1) / tiles - first_row;
         t.read = read + first_row;
         t.write = write + first_row;
         t.ahead = ahead.call();
-        tile_function(static_cast<int>(count), static_cast<int>(q.vectors))(t);
+        tile_function(static_cast<int>(count), w)(t);
       }
     }
   });
@@ -94,6 +117,7 @@ std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::si
 
 void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Problem p = forward_problem(s);
+  if (width(p.oc).half) return pack_with_half(p, [&](int64_t k, int64_t oc) { return w[k * p.oc + oc]; }, packed);
   pool.run(panels(p.oc), [&](int64_t task, int) {
     const Panel q = panel(p.oc, task);
     float* to = packed + q.first * depth(p);
@@ -152,7 +176,9 @@ void for_each_phase(const ConvShape& s, const F& f) {
 }
 
 std::size_t data_gradient_packed_size(const ConvShape& s) {
-  return static_cast<std::size_t>(s.window.taps() * s.y.c * vectors(s.x.c) * lanes);  // every tap belongs to one phase
+  int64_t sum = 0;
+  for_each_phase(s, [&](const GradientPhase& g) { sum += packed_floats(g.problem); });
+  return static_cast<std::size_t>(sum);
 }
 
 /** As forward_pack, but of w transposed, with the taps of a phase in reverse. */
@@ -161,17 +187,22 @@ void data_gradient_pack(const ConvShape& s, const float* w, float* packed, Threa
   const int64_t C = s.x.c, OC = s.y.c;
   for_each_phase(s, [&](const GradientPhase& g) {
     const Problem& p = g.problem;
-    pool.run(panels(C) * taps(p), [&](int64_t task, int) {
-      const Panel q = panel(C, task / taps(p));
-      const int64_t tap = task % taps(p), width = q.vectors * lanes, channels = smaller(width, C - q.first);
+    const auto weights_of = [&](int64_t tap) {  // [C, OC]
       const int64_t kt = g.kt + (p.t.taps - 1 - tap / (p.h.taps * p.w.taps)) * k.st;
       const int64_t kh = g.kh + (p.h.taps - 1 - tap / p.w.taps % p.h.taps) * k.sh;
       const int64_t kw = g.kw + (p.w.taps - 1 - tap % p.w.taps) * k.sw;
-      const float* from = w + (((kt * k.kh + kh) * k.kw + kw) * C + q.first) * OC;
-      float* to = packed + g.packed + q.first * depth(p) + tap * OC * width;
+      return w + ((kt * k.kh + kh) * k.kw + kw) * C * OC;
+    };
+    if (width(C).half) return pack_with_half(p, [&](int64_t i, int64_t c) { return weights_of(i / OC)[c * OC + i % OC]; }, packed + g.packed);
+    pool.run(panels(C) * taps(p), [&](int64_t task, int) {
+      const int64_t tap = task % taps(p);
+      const Panel q = panel(C, task / taps(p));
+      const int64_t columns = q.vectors * lanes, channels = smaller(columns, C - q.first);
+      const float* from = weights_of(tap) + q.first * OC;
+      float* to = packed + g.packed + q.first * depth(p) + tap * OC * columns;
       for (int64_t oc = 0; oc < OC; oc += lanes)
-        for (int64_t c = 0; c < width; c++)
-          for (int64_t i = oc; i < smaller(oc + lanes, OC); i++) to[i * width + c] = c < channels ? from[c * OC + i] : 0;
+        for (int64_t c = 0; c < columns; c++)
+          for (int64_t i = oc; i < smaller(oc + lanes, OC); i++) to[i * columns + c] = c < channels ? from[c * OC + i] : 0;
     });
   });
 }

@@ -167,7 +167,7 @@ class WeightGradient {
     for (int64_t from = share.first_panel, to; from < share.last_panel; from = to) {
       const int64_t first_column = panel(p.oc, from, plan.most_vectors).first;
       for (to = from; to < share.last_panel && end_of(to) - first_column <= plan.packed_columns();) to++;
-      const bool in_place = all_panels == 1 && end_of(0) == p.oc;
+      const bool in_place = all_panels == 1;  // close together already
       if (!in_place) pack(n, write, first_column, from, to, packed);
       for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
         end = smaller(j + together, share.last_tile);
