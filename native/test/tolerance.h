@@ -41,8 +41,8 @@ inline void expect_close(std::span<const float> got, std::span<const double> wan
     }
   }
   if (at < got.size())
-    ADD_FAILURE() << "element " << at << " of " << got.size() << ": got " << got[at] << ", want " << want[at] << ", " << worst << " times the tolerance of "
-                  << tolerance.at(want[at]);
+    ADD_FAILURE() << "element " << at << " of " << got.size() << ": got " << got[at] << ", want " << want[at] << ", " << worst
+                  << " times the tolerance of " << tolerance.at(want[at]);
 }
 
 /** The same bits, NaN included. */

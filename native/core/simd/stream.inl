@@ -59,14 +59,14 @@ struct Rows {
  * A tile is a run of rows that is worked through as one long vector: where C is not a multiple of the lanes, as many rows as make
  * whole vectors (the common period), and several periods when C is small. Values per channel are repeated over the tile once, so
  * that the inner loop knows nothing of rows. Tiles larger than tile_capacity floats are not worth it: then a tile is one row.
+ * Fewer rows never make a larger tile, so values repeated for all rows serve any part of them.
  */
 constexpr int64_t tile_capacity = 2048;
-
 inline int64_t tile_rows(const Rows& rows) {
   const int64_t power = rows.width & -rows.width, period = power < lanes ? lanes / power : 1, size = period * rows.width;
   if (rows.width != rows.stride || size > tile_capacity) return 1;
-  constexpr int64_t enough = 512;
-  return size < enough ? period * (enough / size) : period;
+  const int64_t wanted = smaller(256, rows.count * rows.width / 8);
+  return size < wanted ? period * (wanted / size) : period;
 }
 inline int64_t tile_size(const Rows& rows) { return tile_rows(rows) * rows.width; }
 
@@ -85,7 +85,8 @@ inline const float* repeat(const Rows& rows, const float* values, float* storage
   const int64_t size = tile_size(rows);
   if (size == rows.width) return values;
   std::memcpy(storage, values, static_cast<size_t>(rows.width) * sizeof(float));
-  for (int64_t n = rows.width; n < size; n *= 2) std::memcpy(storage + n, storage, static_cast<size_t>(smaller(n, size - n)) * sizeof(float));
+  for (int64_t n = rows.width; n < size; n *= 2)
+    std::memcpy(storage + n, storage, static_cast<size_t>(smaller(n, size - n)) * sizeof(float));
   return storage;
 }
 
@@ -110,12 +111,12 @@ struct Tiles {
  */
 template <int unroll, class F>
 inline void for_each_tile_vector(const Rows& rows, const F& f) {
-  const int64_t tile = tile_rows(rows), step = tile * rows.stride;
-  int64_t row = 0;
-  for (; row + unroll * tile <= rows.count; row += unroll * tile)
-    for_vectors(0, tile * rows.width, [&](int64_t p, auto mask) { f(row * rows.stride + p, p, mask, Tiles<unroll>{step}); });
-  for (; row < rows.count; row += tile)
-    for_vectors(0, smaller(tile, rows.count - row) * rows.width, [&](int64_t p, auto mask) { f(row * rows.stride + p, p, mask, Tiles<1>{step}); });
+  const int64_t tile = tile_rows(rows), step = tile * rows.stride, size = tile * rows.width, tiles = rows.count / tile;
+  int64_t start = 0;
+  for (int64_t i = 0; i + unroll <= tiles; i += unroll, start += unroll * step)
+    for_vectors(0, size, [=, &f](int64_t p, auto mask) { f(start + p, p, mask, Tiles<unroll>{step}); });
+  for (int64_t row = tiles / unroll * unroll * tile; row < rows.count; row += tile, start += step)
+    for_vectors(0, smaller(tile, rows.count - row) * rows.width, [=, &f](int64_t p, auto mask) { f(start + p, p, mask, Tiles<1>{step}); });
 }
 
 }  // namespace tvn::TVN_ISA

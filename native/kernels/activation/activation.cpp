@@ -15,7 +15,9 @@ ActivationBackward activation_backward;
 
 namespace {
 
-void forward_reference(int64_t size, const ActivationForwardArgs& a, ThreadPool&) { reference::activation_forward(size, a.function, a.x, a.y); }
+void forward_reference(int64_t size, const ActivationForwardArgs& a, ThreadPool&) {
+  reference::activation_forward(size, a.function, a.x, a.y);
+}
 void backward_reference(int64_t size, const ActivationBackwardArgs& a, ThreadPool&) {
   reference::activation_backward(size, a.function, a.x, a.y, a.dy, a.accumulate, a.dx);
 }

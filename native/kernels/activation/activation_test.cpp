@@ -46,12 +46,14 @@ TEST(Activation, BackwardIsTheReference) {
     for (const Function function : functions)
       for (const bool accumulate : {false, true})
         for (const int64_t size : hostile_sizes) {
-          SCOPED_TRACE(testing::Message() << "function " << static_cast<int>(function) << ", size " << size << ", accumulate " << accumulate);
+          SCOPED_TRACE(testing::Message() << "function " << static_cast<int>(function) << ", size " << size << ", accumulate "
+                                          << accumulate);
           const GuardedBuffer<float> x = random.buffer(size, 1, 6), dy = random.buffer(size, 2);
           GuardedBuffer<float> y(size), dx = random.buffer(size, 3);
           reference::activation_forward(size, function, x.data(), y.data());
           std::vector<double> want = to_double(dx);
-          reference::activation_backward(size, function, to_double(x).data(), to_double(y).data(), to_double(dy).data(), accumulate, want.data());
+          reference::activation_backward(size, function, to_double(x).data(), to_double(y).data(), to_double(dy).data(), accumulate,
+                                         want.data());
           const bool needs_x = function == Function::hswish, needs_y = function == Function::relu || function == Function::sigmoid;
           kernel.run(size, {function, needs_x ? x.data() : nullptr, needs_y ? y.data() : nullptr, dy.data(), accumulate, dx.data()}, pool);
           expect_close(dx, want, {});

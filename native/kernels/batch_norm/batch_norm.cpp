@@ -24,8 +24,8 @@ void apply_reference(int64_t rows, int64_t channels, const BatchNormApplyArgs& a
   reference::batch_norm_apply(rows, channels, a.x, a.scale, a.shift, a.function, a.y);
 }
 void backward_reference(int64_t rows, int64_t channels, const BatchNormBackwardArgs& a, ThreadPool&) {
-  reference::batch_norm_backward(rows, channels, a.x, a.dy, a.mean, a.variance, a.gamma, a.beta, a.epsilon, a.function, a.dgamma, a.dbeta, a.accumulate,
-                                 a.dx);
+  reference::batch_norm_backward(rows, channels, a.x, a.dy, a.mean, a.variance, a.gamma, a.beta, a.epsilon, a.function, a.dgamma, a.dbeta,
+                                 a.accumulate, a.dx);
 }
 
 constexpr Kernel<BatchNormStatistics> statistics_kernels[] = {

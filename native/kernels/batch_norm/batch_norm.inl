@@ -35,7 +35,7 @@ void chunk_moments(const Rows& rows, const float* x, const BatchNormMoments& res
     for (int k = 0; k < tiles.count; k++) s = s + load(x + i + k * tiles.step, mask);
     store(sum + p, s, mask);
   });
-  fold(rows, sum);
+  fold(head, sum);
   const Vec inverse = broadcast(1.0f / static_cast<float>(head.count));
   for_vectors(0, rows.width, [&](int64_t c, auto mask) { store(result.pivot + c, load(sum + c, mask) * inverse, mask); });
 
@@ -63,7 +63,8 @@ struct TileCoefficients {
 };
 
 template <Function function>
-void chunk_gradient_sums(const Rows& rows, const float* x, const float* dy, const TileCoefficients& k, const BatchNormGradientSums& result) {
+void chunk_gradient_sums(const Rows& rows, const float* x, const float* dy, const TileCoefficients& k,
+                         const BatchNormGradientSums& result) {
   alignas(64) float d_storage[tile_capacity], product_storage[tile_capacity];
   float *d_sum = tile_sums(rows, result.d, d_storage), *product_sum = tile_sums(rows, result.product, product_storage);
   for_each_tile_vector<4>(rows, [=](int64_t i, int64_t p, auto mask, auto tiles) {

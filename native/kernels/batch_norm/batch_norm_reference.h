@@ -27,8 +27,9 @@ void batch_norm_apply(int64_t rows, int64_t channels, const Real* x, const Real*
 }
 
 template <class Real>
-void batch_norm_backward(int64_t rows, int64_t channels, const Real* x, const Real* dy, const Real* mean, const Real* variance, const Real* gamma,
-                         const Real* beta, Real epsilon, Function function, Real* dgamma, Real* dbeta, bool accumulate, Real* dx) {
+void batch_norm_backward(int64_t rows, int64_t channels, const Real* x, const Real* dy, const Real* mean, const Real* variance,
+                         const Real* gamma, const Real* beta, Real epsilon, Function function, Real* dgamma, Real* dbeta, bool accumulate,
+                         Real* dx) {
   const double m = static_cast<double>(rows);
   for (int64_t c = 0; c < channels; c++) {
     const Real rstd = 1 / std::sqrt(variance[c] + epsilon), scale = gamma[c] * rstd, shift = beta[c] - mean[c] * scale;

@@ -27,13 +27,15 @@ struct Size {
 
 /** Every number of channels with few rows, and shapes of several chunks. */
 std::vector<Size> sizes() {
-  std::vector<Size> all = {{5000, 8}, {5003, 24}, {20001, 3}, {1000, 144}, {77, 2049}, {2, 5000}, {70000, 16}};
+  std::vector<Size> all = {{5000, 8}, {5003, 24}, {20001, 3}, {1000, 144}, {77, 2049}, {2, 5000}, {33000, 16}};
   for (const int64_t channels : hostile_channels)
     for (const int64_t rows : hostile_rows) all.push_back({rows, channels});
   return all;
 }
 
-GuardedBuffer<float> scratch_for(const Size& s) { return GuardedBuffer<float>(static_cast<int64_t>(batch_norm_scratch(s.rows, s.channels))); }
+GuardedBuffer<float> scratch_for(const Size& s) {
+  return GuardedBuffer<float>(static_cast<int64_t>(batch_norm_scratch(s.rows, s.channels)));
+}
 
 TEST(BatchNormStatistics, AreTheReference) {
   Random random;
@@ -68,7 +70,7 @@ TEST(BatchNormStatistics, VarianceIsRightWhereTheMeanIsLarge) {
         reference::batch_norm_statistics(s.rows, s.channels, to_double(x).data(), want_mean.data(), want_variance.data());
         kernel.run(s.rows, s.channels, {x.data(), mean.data(), variance.data(), scratch.data()}, pool);
         expect_close(mean, want_mean, {});
-        expect_close(variance, want_variance, {.factor = 64});
+        expect_close(variance, want_variance, {.factor = 128});  // 17 of 24 bits; a wrong pivot leaves 4
       }
   });
 }
@@ -101,7 +103,8 @@ TEST(BatchNormApply, IsTheReferenceAndMayOverwriteX) {
         const GuardedBuffer<float> scale = random.buffer(s.channels, 1), shift = random.buffer(s.channels, 2);
         GuardedBuffer<float> x = random.buffer(s.rows * s.channels, 3, 4), y(s.rows * s.channels, 1);
         std::vector<double> want(x.size());
-        reference::batch_norm_apply(s.rows, s.channels, to_double(x).data(), to_double(scale).data(), to_double(shift).data(), function, want.data());
+        reference::batch_norm_apply(s.rows, s.channels, to_double(x).data(), to_double(scale).data(), to_double(shift).data(), function,
+                                    want.data());
         kernel.run(s.rows, s.channels, {x.data(), scale.data(), shift.data(), function, y.data()}, pool);
         expect_close(y, want, {.scale = 4});
         kernel.run(s.rows, s.channels, {x.data(), scale.data(), shift.data(), function, x.data()}, pool);
@@ -138,15 +141,17 @@ struct Backward {
     for (size_t i = 0; i < x.size(); i++) {
       const size_t c = i % gamma.size();
       const double u = (x[i] - mean[c]) / std::sqrt(variance[c] + epsilon) * gamma[c] + beta[c];
-      const bool jumps = function == Function::relu ? std::fabs(u) < 1e-4 : function == Function::hswish && std::fabs(std::fabs(u) - 3) < 1e-4;
+      const bool jumps =
+          function == Function::relu ? std::fabs(u) < 1e-4 : function == Function::hswish && std::fabs(std::fabs(u) - 3) < 1e-4;
       if (jumps) dy[i] = 0;
     }
   }
   void want(std::vector<double>& dgamma, std::vector<double>& dbeta, bool accumulate, std::vector<double>& dx) const {
     dgamma.resize(gamma.size());
     dbeta.resize(gamma.size());
-    reference::batch_norm_backward<double>(s.rows, s.channels, to_double(x).data(), to_double(dy).data(), to_double(mean).data(), to_double(variance).data(),
-                                           to_double(gamma).data(), to_double(beta).data(), epsilon, function, dgamma.data(), dbeta.data(), accumulate, dx.data());
+    reference::batch_norm_backward<double>(s.rows, s.channels, to_double(x).data(), to_double(dy).data(), to_double(mean).data(),
+                                           to_double(variance).data(), to_double(gamma).data(), to_double(beta).data(), epsilon, function,
+                                           dgamma.data(), dbeta.data(), accumulate, dx.data());
   }
 
   Size s;
@@ -164,14 +169,16 @@ TEST(BatchNormBackward, IsTheReference) {
         SCOPED_TRACE(testing::Message() << s.rows << " rows, " << s.channels << " channels, function " << static_cast<int>(function));
         const Backward b(random, s, function);
         const bool accumulate = (s.rows + s.channels) % 2 == 0;
-        GuardedBuffer<float> dgamma(s.channels, 1), dbeta(s.channels, 2), dx = random.buffer(s.rows * s.channels, 3), scratch = scratch_for(s);
+        GuardedBuffer<float> dgamma(s.channels, 1), dbeta(s.channels, 2), dx = random.buffer(s.rows * s.channels, 3),
+                                                                          scratch = scratch_for(s);
         std::vector<double> want_dgamma, want_dbeta, want_dx = to_double(dx);
         b.want(want_dgamma, want_dbeta, accumulate, want_dx);
         kernel.run(s.rows, s.channels,
-                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, function, dgamma.data(), dbeta.data(),
-                    accumulate, dx.data(), scratch.data()},
+                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, function,
+                    dgamma.data(), dbeta.data(), accumulate, dx.data(), scratch.data()},
                    pool);
-        const double rows = static_cast<double>(s.rows), gain = s.rows < 4 ? 40 : 4;  // few rows may be nearly equal: rstd up to 1/sqrt(epsilon)
+        const double rows = static_cast<double>(s.rows),
+                     gain = s.rows < 4 ? 40 : 4;  // few rows may be nearly equal: rstd up to 1/sqrt(epsilon)
         expect_close(dgamma, want_dgamma, {.terms = rows, .scale = gain});
         expect_close(dbeta, want_dbeta, {.terms = rows, .scale = gain});
         expect_close(dx, want_dx, {.scale = gain * gain, .factor = 16});
@@ -185,11 +192,12 @@ TEST(BatchNormBackward, MayReplaceDyOrLeaveOutDx) {
   for_each_kernel(batch_norm_backward_kernels(), [&](const Kernel<BatchNormBackward>& kernel) {
     for (const Size& s : {Size{509, 24}, {67, 257}, {5003, 8}}) {
       Backward b(random, s, Function::relu);
-      GuardedBuffer<float> dgamma(s.channels), dbeta(s.channels), dgamma_alone(s.channels), dbeta_alone(s.channels), dx(s.rows * s.channels), scratch = scratch_for(s);
+      GuardedBuffer<float> dgamma(s.channels), dbeta(s.channels), dgamma_alone(s.channels), dbeta_alone(s.channels),
+          dx(s.rows * s.channels), scratch = scratch_for(s);
       const auto run = [&](float* to_gamma, float* to_beta, float* to_x) {
         kernel.run(s.rows, s.channels,
-                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, b.function, to_gamma, to_beta, false, to_x,
-                    scratch.data()},
+                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, b.function, to_gamma,
+                    to_beta, false, to_x, scratch.data()},
                    pool);
       };
       run(dgamma.data(), dbeta.data(), dx.data());
@@ -235,8 +243,8 @@ TEST(BatchNorm, ThreadsDoNotChangeBits) {
         std::vector<float> dx(b.x.size()), dgamma(b.mean.size()), dbeta(b.mean.size());
         GuardedBuffer<float> scratch = scratch_for(s);
         kernel.run(s.rows, s.channels,
-                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, b.function, dgamma.data(), dbeta.data(), false,
-                    dx.data(), scratch.data()},
+                   {b.x.data(), b.dy.data(), b.mean.data(), b.variance.data(), b.gamma.data(), b.beta.data(), epsilon, b.function,
+                    dgamma.data(), dbeta.data(), false, dx.data(), scratch.data()},
                    pool);
         dx.insert(dx.end(), dgamma.begin(), dgamma.end());
         dx.insert(dx.end(), dbeta.begin(), dbeta.end());
@@ -255,8 +263,8 @@ TEST(BatchNormBackward, NanSurvives) {
       std::vector<float> dgamma(7), dbeta(7), dx(x.size());
       GuardedBuffer<float> scratch = scratch_for(s);
       kernel.run(s.rows, s.channels,
-                 {x.data(), nans.data(), ones.data(), ones.data(), ones.data(), ones.data(), epsilon, function, dgamma.data(), dbeta.data(), false, dx.data(),
-                  scratch.data()},
+                 {x.data(), nans.data(), ones.data(), ones.data(), ones.data(), ones.data(), epsilon, function, dgamma.data(), dbeta.data(),
+                  false, dx.data(), scratch.data()},
                  pool);
       for (const std::vector<float>* gradient : {&dgamma, &dbeta, &dx})
         for (const float value : *gradient) EXPECT_TRUE(std::isnan(value));
@@ -270,8 +278,8 @@ TEST(BatchNormBackward, GradientsAreTheFiniteDifferences) {
   constexpr int64_t rows = 11, channels = 3;
   for (const Function function : functions) {
     SCOPED_TRACE(static_cast<int>(function));
-    std::vector<double> x(rows * channels), y(x.size()), dy(x.size()), dx(x.size()), gamma(channels), beta(channels), mean(channels), variance(channels), dgamma(channels),
-        dbeta(channels);
+    std::vector<double> x(rows * channels), y(x.size()), dy(x.size()), dx(x.size()), gamma(channels), beta(channels), mean(channels),
+        variance(channels), dgamma(channels), dbeta(channels);
     random.fill<double>(x, 2, 0.5);
     random.fill<double>(dy);
     random.fill<double>(gamma, 0.5, 1);
@@ -287,8 +295,8 @@ TEST(BatchNormBackward, GradientsAreTheFiniteDifferences) {
       return dot(y, dy);
     };
     loss();
-    reference::batch_norm_backward<double>(rows, channels, x.data(), dy.data(), mean.data(), variance.data(), gamma.data(), beta.data(), epsilon, function,
-                                           dgamma.data(), dbeta.data(), false, dx.data());
+    reference::batch_norm_backward<double>(rows, channels, x.data(), dy.data(), mean.data(), variance.data(), gamma.data(), beta.data(),
+                                           epsilon, function, dgamma.data(), dbeta.data(), false, dx.data());
     expect_gradient("dx", x, dx, loss);
     expect_gradient("dgamma", gamma, dgamma, loss);
     expect_gradient("dbeta", beta, dbeta, loss);

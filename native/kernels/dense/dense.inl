@@ -49,7 +49,9 @@ void dense_backward(const DenseShape& shape, const DenseBackwardArgs& args, Thre
       if (!args.dx) continue;
       for (int64_t r = 0; r < rows; r++) {
         Vec total = zero();
-        for_vectors(0, outputs, [&](int64_t k, auto mask) { total = fma(load(args.dy + r * outputs + k, mask), load(args.w + c * outputs + k, mask), total); });
+        for_vectors(0, outputs, [&](int64_t k, auto mask) {
+          total = fma(load(args.dy + r * outputs + k, mask), load(args.w + c * outputs + k, mask), total);
+        });
         args.dx[r * channels + c] = sum(total);
       }
     }

@@ -17,7 +17,8 @@ namespace {
 
 using namespace test;
 
-constexpr DenseShape shapes[] = {{1, 1, 1}, {2, 3, 5}, {16, 48, 10}, {3, 17, 16}, {5, 33, 17}, {17, 4, 33}, {7, 65, 15}, {1, 512, 600}, {4, 1024, 101}};
+constexpr DenseShape shapes[] = {{1, 1, 1},   {2, 3, 5},   {16, 48, 10},  {3, 17, 16},   {5, 33, 17},
+                                 {17, 4, 33}, {7, 65, 15}, {1, 512, 600}, {4, 1024, 101}};
 
 TEST(Dense, ForwardIsTheReference) {
   Random random;
@@ -25,7 +26,8 @@ TEST(Dense, ForwardIsTheReference) {
   for_each_kernel(dense_forward_kernels(), [&](const Kernel<DenseForward>& kernel) {
     for (const DenseShape& s : shapes) {
       SCOPED_TRACE(testing::Message() << s.rows << " × " << s.channels << " → " << s.outputs);
-      const GuardedBuffer<float> x = random.buffer(s.rows * s.channels, 1), w = random.buffer(s.channels * s.outputs, 2), b = random.buffer(s.outputs, 3);
+      const GuardedBuffer<float> x = random.buffer(s.rows * s.channels, 1), w = random.buffer(s.channels * s.outputs, 2),
+                                 b = random.buffer(s.outputs, 3);
       GuardedBuffer<float> y(s.rows * s.outputs, 1);
       std::vector<double> want(y.size());
       reference::dense_forward(s, to_double(x).data(), to_double(w).data(), to_double(b).data(), want.data());
@@ -41,10 +43,12 @@ TEST(Dense, BackwardIsTheReferenceWithAndWithoutDx) {
   for_each_kernel(dense_backward_kernels(), [&](const Kernel<DenseBackward>& kernel) {
     for (const DenseShape& s : shapes) {
       SCOPED_TRACE(testing::Message() << s.rows << " × " << s.channels << " → " << s.outputs);
-      const GuardedBuffer<float> x = random.buffer(s.rows * s.channels, 1), w = random.buffer(s.channels * s.outputs, 2), dy = random.buffer(s.rows * s.outputs, 3);
+      const GuardedBuffer<float> x = random.buffer(s.rows * s.channels, 1), w = random.buffer(s.channels * s.outputs, 2),
+                                 dy = random.buffer(s.rows * s.outputs, 3);
       GuardedBuffer<float> dx(s.rows * s.channels, 1), dw(s.channels * s.outputs, 2), db(s.outputs, 3);
       std::vector<double> want_dx(dx.size()), want_dw(dw.size()), want_db(db.size());
-      reference::dense_backward(s, to_double(x).data(), to_double(w).data(), to_double(dy).data(), want_dx.data(), want_dw.data(), want_db.data());
+      reference::dense_backward(s, to_double(x).data(), to_double(w).data(), to_double(dy).data(), want_dx.data(), want_dw.data(),
+                                want_db.data());
       kernel.run(s, {x.data(), w.data(), dy.data(), dx.data(), dw.data(), db.data()}, pool);
       expect_close(dx, want_dx, {.terms = static_cast<double>(s.outputs)});
       expect_close(dw, want_dw, {.terms = static_cast<double>(s.rows)});
@@ -60,8 +64,8 @@ TEST(Dense, BackwardIsTheReferenceWithAndWithoutDx) {
 TEST(Dense, ThreadsDoNotChangeBits) {
   Random random;
   const DenseShape s{17, 129, 101};
-  const GuardedBuffer<float> x = random.buffer(s.rows * s.channels), w = random.buffer(s.channels * s.outputs), b = random.buffer(s.outputs),
-                             dy = random.buffer(s.rows * s.outputs);
+  const GuardedBuffer<float> x = random.buffer(s.rows * s.channels), w = random.buffer(s.channels * s.outputs),
+                             b = random.buffer(s.outputs), dy = random.buffer(s.rows * s.outputs);
   for_each_kernel(dense_forward_kernels(), [&](const Kernel<DenseForward>& kernel) {
     std::vector<float> first;
     for_each_thread_count([&](ThreadPool& pool) {

@@ -29,7 +29,8 @@ void gate_forward(const GateShape& shape, const GateForwardArgs& args, ThreadPoo
         alignas(64) float storage[tile_capacity];
         const float *x = args.x + row * channels + first_channel, *gate = repeat(rows, gates.value, storage);
         float* y = args.y + row * channels + first_channel;
-        for_each_tile_vector<1>(rows, [=](int64_t i, int64_t p, auto mask, auto) { store(y + i, load(x + i, mask) * load(gate + p, mask), mask); });
+        for_each_tile_vector<1>(
+            rows, [=](int64_t i, int64_t p, auto mask, auto) { store(y + i, load(x + i, mask) * load(gate + p, mask), mask); });
       }
       row += count;
     }

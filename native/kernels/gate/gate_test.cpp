@@ -54,7 +54,8 @@ TEST(Gate, BackwardIsTheReferenceAndMayOverwriteDy) {
         const GuardedBuffer<float> x = random.buffer(size, 1), z = random.buffer(s.n * s.channels, 3, 4);
         GuardedBuffer<float> dy = random.buffer(size, 2), dx = random.buffer(size, 1), dz(s.n * s.channels, 2);
         std::vector<double> want_dx = to_double(dx), want_dz(dz.size());
-        reference::gate_backward(s, to_double(x).data(), to_double(z).data(), to_double(dy).data(), accumulate, want_dx.data(), want_dz.data());
+        reference::gate_backward(s, to_double(x).data(), to_double(z).data(), to_double(dy).data(), accumulate, want_dx.data(),
+                                 want_dz.data());
         kernel.run(s, {x.data(), z.data(), dy.data(), accumulate, dx.data(), dz.data()}, pool);
         expect_close(dx, want_dx, {});
         expect_close(dz, want_dz, {.terms = static_cast<double>(s.positions)});

@@ -79,7 +79,8 @@ TEST(SoftmaxCrossEntropy, GradientIsTheFiniteDifference) {
   random.fill<double>(z, 4);
   for (const double smoothing : {0.0, 0.1}) {
     reference::softmax_cross_entropy(3, 5, z.data(), labels.data(), smoothing, dz.data());
-    expect_gradient("dlogits", z, dz, [&] { return reference::softmax_cross_entropy(3, 5, z.data(), labels.data(), smoothing, unused.data()); });
+    expect_gradient("dlogits", z, dz,
+                    [&] { return reference::softmax_cross_entropy(3, 5, z.data(), labels.data(), smoothing, unused.data()); });
   }
 }
 
@@ -105,7 +106,9 @@ TEST(SigmoidCrossEntropy, FollowsTheFormulaIsStableAndNanSurvives) {
   double z[] = {0.3, -1.2}, dz[2];
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   const double q0 = 0.9 + 0.05, q1 = 0.05;
-  const double want = -(q0 * std::log(sigmoid(z[0])) + (1 - q0) * std::log(1 - sigmoid(z[0])) + q1 * std::log(sigmoid(z[1])) + (1 - q1) * std::log(1 - sigmoid(z[1]))) / 2;
+  const double want = -(q0 * std::log(sigmoid(z[0])) + (1 - q0) * std::log(1 - sigmoid(z[0])) + q1 * std::log(sigmoid(z[1])) +
+                        (1 - q1) * std::log(1 - sigmoid(z[1]))) /
+                      2;
   EXPECT_NEAR(reference::sigmoid_cross_entropy(1, 2, z, labels, 0.1, dz), want, 1e-14);
   EXPECT_NEAR(dz[0], (sigmoid(0.3) - q0) / 2, 1e-15);
 

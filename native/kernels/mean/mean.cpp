@@ -16,7 +16,9 @@ MeanBackward mean_backward;
 namespace {
 
 void forward_reference(const MeanShape& s, const MeanForwardArgs& a, ThreadPool&) { reference::mean_forward(s, a.x, a.y); }
-void backward_reference(const MeanShape& s, const MeanBackwardArgs& a, ThreadPool&) { reference::mean_backward(s, a.dy, a.accumulate, a.dx); }
+void backward_reference(const MeanShape& s, const MeanBackwardArgs& a, ThreadPool&) {
+  reference::mean_backward(s, a.dy, a.accumulate, a.dx);
+}
 
 constexpr Kernel<MeanForward> forward_kernels[] = {
     {"mean_forward_f32_avx512", Isa::avx512, avx512::mean_forward},
