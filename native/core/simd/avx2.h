@@ -53,15 +53,17 @@ inline Vec scale_exponent(Vec a, Vec n) {
   const auto power = [](__m256i e) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23)); };
   return {_mm256_mul_ps(_mm256_mul_ps(a.v, power(half)), power(_mm256_sub_epi32(whole, half)))};
 }
-/** The lower half of a's lanes and the upper half of b's. */
-inline Vec halves(Vec a, Vec b) { return {_mm256_blend_ps(a.v, b.v, 0xf0)}; }
-/** p[0] in the lower half of the lanes, p[1] in the upper. */
+/** p[0] in the even lanes, p[1] in the odd ones. */
 inline Vec broadcast_pair(const float* p) {
-  const __m256 pairs = _mm256_castsi256_ps(_mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-  return {_mm256_permutevar_ps(pairs, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))};
+  return {_mm256_castsi256_ps(_mm256_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
 }
-/** In the lower half of the lanes: the lower half + the upper half. */
-inline Vec fold(Vec a) { return {_mm256_add_ps(a.v, _mm256_permute2f128_ps(a.v, a.v, 1))}; }
+/** The even lanes of a and the odd ones of b. */
+inline Vec alternate(Vec a, Vec b) { return {_mm256_blend_ps(a.v, b.v, 0xaa)}; }
+/** The sums of neighbouring lanes: 0 and 1, 2 and 3, … of a, then of b. */
+inline Vec sum_pairs(Vec a, Vec b) {
+  const __m256 sums = _mm256_add_ps(_mm256_shuffle_ps(a.v, b.v, 0x88), _mm256_shuffle_ps(a.v, b.v, 0xdd));
+  return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(sums), 0xd8))};
+}
 /** Sum of all lanes, in a fixed order. */
 inline float sum(Vec a) {
   const __m128 half = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));

@@ -46,15 +46,18 @@ inline Vec select(Compare c, Vec yes, Vec no) { return {_mm512_mask_blend_ps(c.m
 inline Vec round_nearest(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /** a · 2^n for whole n. */
 inline Vec scale_exponent(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
-/** The lower half of a's lanes and the upper half of b's. */
-inline Vec halves(Vec a, Vec b) { return {_mm512_mask_blend_ps(0xff00, a.v, b.v)}; }
-/** p[0] in the lower half of the lanes, p[1] in the upper. */
+/** p[0] in the even lanes, p[1] in the odd ones. */
 inline Vec broadcast_pair(const float* p) {
-  const __m512 pairs = _mm512_castsi512_ps(_mm512_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-  return {_mm512_permutevar_ps(pairs, _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1))};
+  return {_mm512_castsi512_ps(_mm512_broadcastq_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
 }
-/** In the lower half of the lanes: the lower half + the upper half. */
-inline Vec fold(Vec a) { return {_mm512_add_ps(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0x4e))}; }
+/** The even lanes of a and the odd ones of b. */
+inline Vec alternate(Vec a, Vec b) { return {_mm512_mask_blend_ps(0xaaaa, a.v, b.v)}; }
+/** The sums of neighbouring lanes: 0 and 1, 2 and 3, … of a, then of b. */
+inline Vec sum_pairs(Vec a, Vec b) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+  return {_mm512_add_ps(_mm512_permutex2var_ps(a.v, even, b.v), _mm512_permutex2var_ps(a.v, odd, b.v))};
+}
 /** Sum of all lanes, in a fixed order. */
 inline float sum(Vec a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

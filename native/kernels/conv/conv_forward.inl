@@ -7,44 +7,63 @@ namespace {
 constexpr int64_t most_positions = 384;    // of a block
 constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
 
-/** Columns of a matrix cut into panels of nearly the same number of vectors. */
+/** Vectors cut into panels of nearly the same number. */
 struct Panel {
   int64_t first, vectors;
 };
-constexpr int64_t vectors(int64_t columns) { return ceil_div(columns, lanes); }
-constexpr int64_t panels(int64_t columns, int64_t most = widest) { return ceil_div(vectors(columns), most); }
-constexpr Panel panel(int64_t columns, int64_t i, int64_t most = widest) {
-  const int64_t all = vectors(columns), n = panels(columns, most), first = all * i / n;
-  return {first * lanes, all * (i + 1) / n - first};
+constexpr int64_t panels(int64_t vectors, int64_t most) { return ceil_div(vectors, most); }
+constexpr Panel panel(int64_t vectors, int64_t most, int64_t i) {
+  const int64_t n = panels(vectors, most), first = vectors * i / n;
+  return {first, vectors * (i + 1) / n - first};
 }
+constexpr int64_t panels(const Problem& p) { return panels(vectors_of(p.oc), widest); }
+constexpr Panel panel(const Problem& p, int64_t i) { return panel(vectors_of(p.oc), widest, i); }
 
-/** Packed weights: for every panel and every k the panel's vectors, the rest of the last one zero. With a half: see add_run_with_half. */
+/** Packed weights: panel after panel, in a panel row of taps after row of taps, k after k (or pair after pair), vector after vector. */
 constexpr int64_t run(const Problem& p) { return p.w.taps * p.c; }
-constexpr int64_t packed_run(const Problem& p) {
-  const Width w = width(p.oc);
-  return w.half ? (run(p) / 2 * (2 * w.vectors + 1) + run(p) % 2 * (w.vectors + 1)) * lanes : run(p) * vectors(p.oc) * lanes;
-}
-constexpr int64_t packed_floats(const Problem& p) { return p.t.taps * p.h.taps * packed_run(p); }
+constexpr int64_t packed_steps(const Problem& p) { return p.t.taps * p.h.taps * (paired(p.oc) ? ceil_div(run(p), 2) : run(p)); }
+constexpr int64_t packed_floats(const Problem& p) { return packed_steps(p) * vectors_of(p.oc) * lanes; }
 
-/** Packs with a half; weight(k, oc). */
-template <class Weight>
-void pack_with_half(const Problem& p, const Weight& weight, float* packed) {
-  const int64_t whole = width(p.oc).vectors;
-  std::memset(packed, 0, static_cast<std::size_t>(packed_floats(p)) * sizeof(float));
-  for (int64_t k = 0; k < depth(p); k++) {
-    const int64_t i = k % run(p), odd = i % 2;
-    const bool paired = i / 2 < run(p) / 2;
-    float* to = packed + k / run(p) * packed_run(p) + i / 2 * (2 * whole + 1) * lanes;
-    for (int64_t oc = 0; oc < whole * lanes; oc++) to[odd * whole * lanes + oc] = weight(k, oc);
-    for (int64_t oc = whole * lanes; oc < p.oc; oc++) to[(paired ? 2 : 1) * whole * lanes + odd * (lanes / 2) + oc - whole * lanes] = weight(k, oc);
-  }
+/** Where a weight lies: at[c · per_c + oc · per_oc], for a tap of the problem. */
+struct Weights {
+  const float* at;
+  int64_t per_c, per_oc;
+};
+
+/** Packs the weights, given as weights(tap); what pads a vector is 0. */
+template <class WeightsOfTap>
+void pack(const Problem& p, const WeightsOfTap& weights, float* packed, ThreadPool& pool) {
+  const int64_t pair = paired(p.oc) ? 2 : 1, per_vector = channels_per_vector(p.oc), runs = p.t.taps * p.h.taps, steps = ceil_div(run(p), pair);
+  pool.run(panels(p) * runs, [&](int64_t task, int) {
+    const Panel q = panel(p, task / runs);
+    const int64_t of_run = task % runs, step_floats = q.vectors * lanes;
+    float* to = packed + q.first * packed_steps(p) * lanes + of_run * steps * step_floats;
+    constexpr int64_t together = 16;  // rows of w at a time, so that a transposed w is read by cache lines
+    for (int64_t first = 0; first < steps * pair; first += together) {
+      const int64_t count = smaller(together, steps * pair - first);
+      const float* from[together];
+      float* row[together];
+      int64_t per_oc = 0;
+      for (int64_t i = 0; i < count; i++) {
+        const int64_t k = first + i;
+        const Weights w = weights(of_run * p.w.taps + smaller(k, run(p) - 1) / p.c);
+        from[i] = k < run(p) ? w.at + k % p.c * w.per_c : nullptr;
+        row[i] = to + k / pair * step_floats + k % pair;
+        per_oc = w.per_oc;
+      }
+      for (int64_t j = 0; j < q.vectors * per_vector; j++) {
+        const int64_t oc = q.first * per_vector + j;
+        for (int64_t i = 0; i < count; i++) row[i][j * pair] = from[i] && oc < p.oc ? from[i][oc * per_oc] : 0;
+      }
+    }
+  });
 }
 
 /** Cut so that `threads` have several tasks each, if there is so much to do. Neither the cut nor the tasks change a sum. */
 inline Grid forward_grid(const Problem& p, int threads) {
   int64_t most = most_positions;
   Grid g = cut(p, most, block_floats);
-  while (threads > 1 && most > 48 && blocks(p, g) * panels(p.oc) < 8 * threads) g = cut(p, most /= 2, block_floats);
+  while (threads > 1 && most > 48 && blocks(p, g) * panels(p) < 8 * threads) g = cut(p, most /= 2, block_floats);
   return g;
 }
 
@@ -72,7 +91,7 @@ struct Correlation {
 void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
   const Grid g = forward_grid(p, pool.threads());
   const ThreadScratch scratch = thread_scratch(p, g);
-  const int64_t all = panels(p.oc), n = blocks(p, g);
+  const int64_t all = panels(p), n = blocks(p, g);
   if (n == 0) return;
   const int64_t groups = pool.threads() == 1 ? 1 : smaller(all, ceil_div(8 * pool.threads(), n));
   pool.run(n * groups, [&](int64_t task, int thread) {
@@ -83,29 +102,29 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
     const View v = view(p, b, a.x, mine + scratch.offsets);
     offsets(p, b, v, read, write);
 
-    const int64_t group = task % groups, rows = positions(b);
-    const int64_t begin = all * group / groups, end = all * (group + 1) / groups;
+    const int64_t group = task % groups, begin = all * group / groups, end = all * (group + 1) / groups, rows = positions(b);
     const int64_t next = smaller(task + 1, n * groups - 1) / groups;
-    const Width widths = all == 1 ? width(p.oc) : Width{static_cast<int>(panel(p.oc, begin).vectors), false};
-    const int64_t iterations = widths.half ? depth(p) / 2 : widths.vectors == 1 ? depth(p) / 4 : depth(p);
-    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(widths)), iterations);
+    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), packed_steps(p));
     // Where pixels lie side by side, a row of taps is one run.
     Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, run(p), v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function, {}};
     for (int64_t i = begin; i < end; i++) {
-      const Panel q = panel(p.oc, i);
-      t.w = a.packed + q.first * depth(p);
-      t.bias = a.bias ? a.bias + q.first : nullptr;
-      t.add = a.add ? a.add + q.first : nullptr;
-      t.y = a.target + q.first;
-      t.channels = smaller(q.vectors * lanes, p.oc - q.first);
-      const Width w = all == 1 ? width(p.oc) : Width{static_cast<int>(q.vectors), false};
-      const int64_t tiles = ceil_div(rows, max_rows(w));
+      const Panel q = panel(p, i);
+      const int64_t first_channel = q.first * channels_per_vector(p.oc);
+      t.w = a.packed + q.first * lanes * packed_steps(p);
+      t.bias = a.bias ? a.bias + first_channel : nullptr;
+      t.add = a.add ? a.add + first_channel : nullptr;
+      t.y = a.target + first_channel;
+      t.channels = smaller(q.vectors * channels_per_vector(p.oc), p.oc - first_channel);
+      t.read = read;
+      t.write = write;
+      const int64_t tiles = ceil_div(rows, max_rows(q.vectors)), count = rows / tiles, longer = rows % tiles;
+      const auto function = [&](int64_t n_rows) { return paired(p.oc) ? tile_function<true>(n_rows, q.vectors) : tile_function<false>(n_rows, q.vectors); };
+      TileFunction* const functions[] = {function(count), longer ? function(count + 1) : nullptr};
       for (int64_t j = 0; j < tiles; j++) {
-        const int64_t first_row = rows * j / tiles, count = rows * (j + 1) / tiles - first_row;
-        t.read = read + first_row;
-        t.write = write + first_row;
         t.ahead = ahead.call();
-        tile_function(static_cast<int>(count), w)(t);
+        functions[j < longer](t);
+        t.read += count + (j < longer);
+        t.write += count + (j < longer);
       }
     }
   });
@@ -117,16 +136,7 @@ std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::si
 
 void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Problem p = forward_problem(s);
-  if (width(p.oc).half) return pack_with_half(p, [&](int64_t k, int64_t oc) { return w[k * p.oc + oc]; }, packed);
-  pool.run(panels(p.oc), [&](int64_t task, int) {
-    const Panel q = panel(p.oc, task);
-    float* to = packed + q.first * depth(p);
-    for (int64_t k = 0; k < depth(p); k++)
-      for (int64_t i = 0; i < q.vectors; i++, to += lanes) {
-        const int64_t oc = q.first + i * lanes;
-        store(to, load(w + k * p.oc + oc, first(p.oc - oc)));
-      }
-  });
+  pack(p, [&](int64_t tap) { return Weights{w + tap * p.c * p.oc, p.oc, 1}; }, packed, pool);
 }
 
 std::size_t forward_scratch_size(const ConvShape& s, int threads) {
@@ -181,29 +191,18 @@ std::size_t data_gradient_packed_size(const ConvShape& s) {
   return static_cast<std::size_t>(sum);
 }
 
-/** As forward_pack, but of w transposed, with the taps of a phase in reverse. */
+/** Packs w transposed, with the taps of a phase in reverse. */
 void data_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Window& k = s.window;
-  const int64_t C = s.x.c, OC = s.y.c;
   for_each_phase(s, [&](const GradientPhase& g) {
     const Problem& p = g.problem;
-    const auto weights_of = [&](int64_t tap) {  // [C, OC]
+    const auto weights = [&](int64_t tap) {
       const int64_t kt = g.kt + (p.t.taps - 1 - tap / (p.h.taps * p.w.taps)) * k.st;
       const int64_t kh = g.kh + (p.h.taps - 1 - tap / p.w.taps % p.h.taps) * k.sh;
       const int64_t kw = g.kw + (p.w.taps - 1 - tap % p.w.taps) * k.sw;
-      return w + ((kt * k.kh + kh) * k.kw + kw) * C * OC;
+      return Weights{w + ((kt * k.kh + kh) * k.kw + kw) * s.x.c * s.y.c, 1, s.y.c};
     };
-    if (width(C).half) return pack_with_half(p, [&](int64_t i, int64_t c) { return weights_of(i / OC)[c * OC + i % OC]; }, packed + g.packed);
-    pool.run(panels(C) * taps(p), [&](int64_t task, int) {
-      const int64_t tap = task % taps(p);
-      const Panel q = panel(C, task / taps(p));
-      const int64_t columns = q.vectors * lanes, channels = smaller(columns, C - q.first);
-      const float* from = weights_of(tap) + q.first * OC;
-      float* to = packed + g.packed + q.first * depth(p) + tap * OC * columns;
-      for (int64_t oc = 0; oc < OC; oc += lanes)
-        for (int64_t c = 0; c < columns; c++)
-          for (int64_t i = oc; i < smaller(oc + lanes, OC); i++) to[i * columns + c] = c < channels ? from[c * OC + i] : 0;
-    });
+    pack(p, weights, packed + g.packed, pool);
   });
 }
 

@@ -17,6 +17,8 @@ struct Cut {
   constexpr int64_t begin(int64_t i) const { return n * i / parts; }
 };
 
+constexpr int64_t vectors(int64_t columns) { return ceil_div(columns, lanes); }
+
 /** Floats of vectors used, as a share of the floats in them. */
 constexpr double fill(int64_t n) { return static_cast<double>(n) / static_cast<double>(vectors(n) * lanes); }
 
@@ -93,14 +95,14 @@ class WeightGradient {
   WeightGradient(const ConvShape& s, const ConvWeightGradientArgs& a, int threads) : plan(s), args(a) {
     const Problem& p = plan.p;
     if (plan.k_in_lanes) {
-      run_panels = panels(plan.run, plan.most_vectors);
+      run_panels = panels(vectors(plan.run), plan.most_vectors);
       all_panels = plan.runs * run_panels;
     } else {
-      all_panels = panels(p.oc, plan.most_vectors);
+      all_panels = panels(vectors(p.oc), plan.most_vectors);
     }
     // Rows are tiled for the widest panel.
     const int64_t columns = plan.k_in_lanes ? plan.run : p.oc;
-    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(columns), panels(columns, plan.most_vectors))));
+    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(columns), panels(vectors(columns), plan.most_vectors))));
     const Cut rows(plan.k_in_lanes ? p.oc : plan.run, most);
     run_tiles = rows.parts;
     all_tiles = plan.k_in_lanes ? run_tiles : plan.runs * run_tiles;
@@ -165,23 +167,23 @@ class WeightGradient {
     float* packed = memory + 2 * plan.grid.positions;
     const int64_t together = larger(1, block_floats / (n * rows_of_tile()));  // tiles whose part of x stays in L2
     for (int64_t from = share.first_panel, to; from < share.last_panel; from = to) {
-      const int64_t first_column = panel(p.oc, from, plan.most_vectors).first;
+      const int64_t first_column = panel_of(p.oc, from).first * lanes;
       for (to = from; to < share.last_panel && end_of(to) - first_column <= plan.packed_columns();) to++;
       const bool in_place = all_panels == 1;  // close together already
       if (!in_place) pack(n, write, first_column, from, to, packed);
       for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
         end = smaller(j + together, share.last_tile);
         for (int64_t i = from; i < to; i++) {
-          const Panel q = panel(p.oc, i, plan.most_vectors);
-          const int64_t width = q.vectors * lanes, channels = smaller(width, p.oc - q.first);
-          Update u{nullptr, read, in_place ? args.dy : packed + (q.first - first_column) * n, in_place ? write : packed_offsets, n, channels, nullptr, p.oc, start, {}};
+          const Panel q = panel_of(p.oc, i);
+          const int64_t width = q.vectors * lanes, first = q.first * lanes, channels = smaller(width, p.oc - first);
+          Update u{nullptr, read, in_place ? args.dy : packed + (first - first_column) * n, in_place ? write : packed_offsets, n, channels, nullptr, p.oc, start, {}};
           if (!in_place)
             for (int64_t r = 0; r < n; r++) packed_offsets[r] = r * width;
-          if (args.db && j == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + q.first);
+          if (args.db && j == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + first);
           for (int64_t tile = j; tile < end; tile++) {
             const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
             u.rows = row_of_taps(v, of_run) + k;
-            u.sum = sum(share.chunk) + (of_run * plan.run + k) * p.oc + q.first;
+            u.sum = sum(share.chunk) + (of_run * plan.run + k) * p.oc + first;
             u.ahead = ahead.call();
             update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
           }
@@ -194,10 +196,11 @@ class WeightGradient {
   void pack(int64_t n, const int64_t* write, int64_t first_column, int64_t from, int64_t to, float* packed) const {
     for (int64_t r = 0; r < n; r++)
       for (int64_t i = from; i < to; i++) {
-        const Panel q = panel(plan.p.oc, i, plan.most_vectors);
-        const float* dy = args.dy + write[r] + q.first;
-        float* row = packed + (q.first - first_column) * n + r * q.vectors * lanes;
-        for_vectors(0, smaller(q.vectors * lanes, plan.p.oc - q.first), [&](int64_t c, auto mask) { store(row + c, load(dy + c, mask), mask); });
+        const Panel q = panel_of(plan.p.oc, i);
+        const int64_t first = q.first * lanes;
+        const float* dy = args.dy + write[r] + first;
+        float* row = packed + (first - first_column) * n + r * q.vectors * lanes;
+        for_vectors(0, smaller(q.vectors * lanes, plan.p.oc - first), [&](int64_t c, auto mask) { store(row + c, load(dy + c, mask), mask); });
       }
   }
 
@@ -208,11 +211,11 @@ class WeightGradient {
     const Cut rows(p.oc, rows_of_tile());
     for (int64_t i = share.first_panel; i < share.last_panel; i++) {
       const int64_t of_run = i / run_panels;
-      const Panel q = panel(plan.run, i % run_panels, plan.most_vectors);
-      const int64_t width = smaller(q.vectors * lanes, plan.run - q.first);
+      const Panel q = panel_of(plan.run, i % run_panels);
+      const int64_t first = q.first * lanes, width = smaller(q.vectors * lanes, plan.run - first);
       for (int64_t j = share.first_tile; j < share.last_tile; j++) {
         const int64_t oc = rows.begin(j), count = rows.begin(j + 1) - oc;
-        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + q.first, read, n, width, sum(share.chunk) + oc * K + of_run * plan.run + q.first, K, start,
+        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + first, read, n, width, sum(share.chunk) + oc * K + of_run * plan.run + first, K, start,
                        ahead.call()};
         update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
       }
@@ -224,9 +227,10 @@ class WeightGradient {
   int64_t rows_of_tile() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
   /** Columns of dy before the end of panel i, with those that fill its last vector. */
   int64_t end_of(int64_t i) const {
-    const Panel q = panel(plan.p.oc, i, plan.most_vectors);
-    return q.first + q.vectors * lanes;
+    const Panel q = panel_of(plan.p.oc, i);
+    return (q.first + q.vectors) * lanes;
   }
+  Panel panel_of(int64_t columns, int64_t i) const { return panel(vectors(columns), plan.most_vectors, i); }
   /** A chunk's own dw. */
   float* sum(int64_t chunk) const {
     if (plan.k_in_lanes) return copies + chunk * plan.size();
