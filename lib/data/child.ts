@@ -3,30 +3,113 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** A child that answers no more: it crashed, or was ended because it took too long, too much memory, or was not wanted any more. */
+export class ChildEnded {
+  readonly cause: 'crash' | 'time' | 'memory' | 'abort'
+  /** For people: the signal or exit code of a crash. */
+  readonly detail: string
+
+  constructor(cause: ChildEnded['cause'], detail = '') {
+    this.cause = cause
+    this.detail = detail
+  }
+}
+
+export interface AskLimits {
+  /** By the clock on the wall; default: no limit. */
+  readonly seconds?: number
+  /** Resident memory of the child; default: no limit. */
+  readonly memoryBytes?: number
+  /** Ends the child. */
+  readonly signal?: AbortSignal | undefined
+}
+
+const memoryCheckMs = 200
+
 /**
- * Forks a module beside the caller's, e.g. `forkBeside(import.meta.url, 'worker')`: the compiled one from compiled code, the
- * TypeScript one (through tsx) from sources. Its stdout is dropped; its stderr is shown when TVN_VERBOSE asks for `decode`.
+ * A forked process that answers one question at a time, so that code which may crash, hang or bloat does so elsewhere.
+ * While nothing is asked it does not keep this process alive. It ends with this process (see `answer`).
  */
-export function forkBeside(url: string, module: string): ChildProcess {
-  const extension = path.extname(fileURLToPath(url))
-  return fork(new URL(`${module}${extension}`, url), {
-    execArgv: extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [],
-    stdio: ['ignore', 'ignore', isVerbose() ? 'inherit' : 'ignore', 'ipc'],
-    serialization: 'advanced',
-  })
+export class Child<Question extends object, Answer> {
+  readonly #process: ChildProcess
+  #hasEnded = false
+
+  /**
+   * Forks a module beside the caller's, e.g. `new Child(import.meta.url, './worker')`: the compiled one from compiled code, the
+   * TypeScript one (through tsx) from sources. Its stderr is shown when TVN_VERBOSE asks for `decode`.
+   */
+  constructor(url: string, module: string) {
+    const extension = path.extname(fileURLToPath(url))
+    this.#process = fork(new URL(`${module}${extension}`, url), {
+      execArgv: extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [],
+      stdio: ['ignore', 'ignore', isVerbose() ? 'inherit' : 'ignore', 'ipc'],
+      serialization: 'advanced',
+    })
+    this.#process.once('exit', () => (this.#hasEnded = true))
+    this.#process.on('error', () => this.end())
+    this.#unref()
+  }
+
+  /** False once it crashed or was ended. */
+  get isUsable(): boolean {
+    return !this.#hasEnded && this.#process.connected
+  }
+
+  /** Never rejects. */
+  async ask(question: Question, { seconds, memoryBytes, signal }: AskLimits = {}): Promise<Answer | ChildEnded> {
+    const child = this.#process
+    child.ref()
+    child.channel?.ref()
+    const answer = await new Promise<Answer | ChildEnded>((resolve) => {
+      const fail = (cause: ChildEnded['cause'], detail?: string): void => {
+        this.end()
+        done(new ChildEnded(cause, detail))
+      }
+      const onMessage = (message: unknown): void => done(message as Answer)
+      const onExit = (code: number | null, killed: string | null): void => fail('crash', killed ?? `exit code ${code}`)
+      const onAbort = (): void => fail('abort')
+      const timeout = seconds === undefined ? undefined : setTimeout(() => fail('time'), seconds * 1000)
+      const memory = memoryBytes === undefined ? undefined : setInterval(() => (residentBytes(child.pid ?? 0) ?? 0) > memoryBytes && fail('memory'), memoryCheckMs)
+      const done = (result: Answer | ChildEnded): void => {
+        clearTimeout(timeout)
+        clearInterval(memory)
+        child.off('message', onMessage).off('exit', onExit)
+        signal?.removeEventListener('abort', onAbort)
+        resolve(result)
+      }
+      child.on('message', onMessage).on('exit', onExit)
+      signal?.addEventListener('abort', onAbort)
+      if (signal?.aborted) onAbort()
+      // a child that is gone tells its exit, with the signal, just after this fails
+      else child.send(question, (error) => error && setTimeout(() => fail('crash', error.message), 100))
+    })
+    this.#unref()
+    return answer
+  }
+
+  end(): void {
+    this.#hasEnded = true
+    this.#process.kill('SIGKILL')
+  }
+
+  #unref(): void {
+    this.#process.unref()
+    this.#process.channel?.unref()
+  }
+}
+
+/** In the forked process: answers each question in turn, leaves Ctrl-C (which a terminal sends to both) to the parent, and ends with it. */
+export function answer<Question, Answer>(reply: (question: Question) => Promise<Answer>): void {
+  process.on('disconnect', () => process.exit(0))
+  process.on('SIGINT', () => {})
+  process.on('message', async (question) => process.send?.(await reply(question as Question)))
 }
 
 const parent = process.ppid
 
-/** True once the process that forked this one is gone. For loops that never return to the event loop. */
+/** True once the process that forked this one is gone. For loops that do not return to the event loop. */
 export function isOrphan(): boolean {
   return process.ppid !== parent
-}
-
-/** In a forked process: end with the parent, and leave Ctrl-C (which a terminal sends to both) to it. */
-export function endWithParent(): void {
-  process.on('disconnect', () => process.exit(0))
-  process.on('SIGINT', () => {})
 }
 
 /** Bytes that a process holds in memory; undefined where the system does not tell. */

@@ -49,7 +49,7 @@ async function tryAll(env: NodeJS.ProcessEnv): Promise<DecoderProcess> {
   const nodeAv = await DecoderProcess.start({ kind: 'node-av' })
   if (typeof nodeAv !== 'string') return nodeAv
   logDecode(`node-av cannot be used: ${nodeAv}`)
-  const program = await searchPath('ffmpeg', env.PATH ?? '')
+  const program = await ffmpegOnPath(env)
   const ffmpeg = program === undefined ? 'there is none on the PATH' : await startFfmpeg(program)
   if (typeof ffmpeg !== 'string') return ffmpeg
   throw new TvnError('ERR_NO_DECODER', `no video decoder: node-av cannot be used (${nodeAv}), nor ffmpeg (${ffmpeg})`, {
@@ -74,10 +74,10 @@ export async function tryFfmpeg(program: string): Promise<FfmpegChoice | string>
   }
 }
 
-async function searchPath(name: string, folders: string): Promise<string | undefined> {
-  const file = process.platform === 'win32' ? `${name}.exe` : name
-  for (const folder of folders.split(path.delimiter).filter(path.isAbsolute)) {
-    const program = path.join(folder, file)
+export async function ffmpegOnPath(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
+  const name = process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg'
+  for (const folder of (env.PATH ?? '').split(path.delimiter).filter(path.isAbsolute)) {
+    const program = path.join(folder, name)
     const usable = await access(program, constants.X_OK).then(
       () => true,
       () => false,

@@ -1,9 +1,9 @@
 /**
- * The process that decodes: it may crash, hang or fill its memory without harm to the one that forked it, which is `process.ts`.
- * It gets a DecoderChoice first and answers Ready, then takes one Job at a time and answers each with an Outcome.
+ * The process that decodes: it may crash, hang or fill its memory without harm to the one that forked it, see `process.ts`.
+ * The first question is which decoder to use.
  */
 import { rmSync } from 'node:fs'
-import { endWithParent } from '../child.js'
+import { answer } from '../child.js'
 import { FrameFileWriter } from '../frame-store.js'
 import { DecodeFailure, type DecodeLimits, type DecoderChoice, type FrameSink, reasons, type VideoDecoder } from './decoder.js'
 import { FrameGrid, type Rational } from './frame-grid.js'
@@ -17,6 +17,9 @@ export interface Job {
   readonly target: string
   readonly limits: DecodeLimits
 }
+
+/** A DecoderChoice is answered with Ready, a Job with an Outcome. */
+export type Question = DecoderChoice | Job
 
 export type Outcome =
   | { readonly kind: 'decoded'; readonly frames: number; readonly width: number; readonly height: number }
@@ -97,17 +100,14 @@ async function decode(decoder: VideoDecoder, { file, target, limits }: Job): Pro
   }
 }
 
-endWithParent()
 let decoder: VideoDecoder | undefined
-process.on('message', async (message: DecoderChoice | Job) => {
-  if ('kind' in message) {
-    try {
-      decoder = await load(message)
-      process.send?.({ ready: true, detail: decoder.detail } satisfies Ready)
-    } catch (error) {
-      process.send?.({ ready: false, reason: ((error as Error).message.split('\n')[0] ?? '').trim() } satisfies Ready)
-    }
-  } else if (decoder !== undefined) {
-    process.send?.(await decode(decoder, message))
+
+answer(async (question: Question): Promise<Ready | Outcome> => {
+  if ('file' in question) return decoder ? decode(decoder, question) : { kind: 'failed', reason: 'no decoder was chosen' }
+  try {
+    decoder = await load(question)
+    return { ready: true, detail: decoder.detail }
+  } catch (error) {
+    return { ready: false, reason: ((error as Error).message.split('\n')[0] ?? '').trim() }
   }
 })
