@@ -13,21 +13,27 @@
 
 namespace tvn::test {
 
+/** Says once for every kernel that it is left out. */
+inline void report_left_out(const char* kernel, Isa needs) {
+  static std::set<std::string> reported;
+  if (reported.insert(kernel).second)
+    std::cout << "[ NOT RUN  ] " << kernel << ": " << isa_name(needs) << " is missing or excluded by TVN_MAX_ISA\n";
+}
+
 /**
- * Calls f(kernel) for every kernel of a dispatch list that allowed_isa() admits; failures name it. A kernel left out is said so once.
+ * Calls f(kernel) for every kernel of a dispatch list that allowed_isa() admits; failures name it.
  * `List` is a span of Kernel<…> or of any struct with `name` and `isa`.
  */
 template <class List, class F>
 void for_each_kernel(const List& list, const F& f) {
-  static std::set<std::string> left_out;
   ASSERT_FALSE(list.empty());
   ASSERT_EQ(list.back().isa, Isa::reference) << "a dispatch list ends with its reference";
   for (const auto& kernel : list) {
     if (kernel.isa <= allowed_isa()) {
       SCOPED_TRACE(kernel.name);
       f(kernel);
-    } else if (left_out.insert(kernel.name).second) {
-      std::cout << "[ NOT RUN  ] " << kernel.name << ": " << isa_name(kernel.isa) << " is missing or excluded by TVN_MAX_ISA\n";
+    } else {
+      report_left_out(kernel.name, kernel.isa);
     }
   }
 }
