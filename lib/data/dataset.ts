@@ -1,9 +1,8 @@
-import { TvnError } from '../errors.js'
+import type { Task } from '../task.js'
 
+export type { Task }
 export type Split = 'train' | 'val' | 'test'
 export const splits = ['train', 'val', 'test'] as const satisfies readonly Split[]
-
-export type Task = 'single-label' | 'multi-label'
 
 /** One labelled video, or the part of one from `start` to `end`. */
 export interface Sample {
@@ -84,19 +83,14 @@ export interface DataOptions {
   readonly onProgress?: ((progress: DataProgress) => void) | undefined
 }
 
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw aborted(signal)
-}
-
-export function aborted(signal: AbortSignal): TvnError {
-  return new TvnError('ERR_ABORTED', 'preparing the data was interrupted', { hint: 'run the same command again: what is done is kept', cause: signal.reason })
-}
-
-/** Counts finished pieces of a phase and tells the time left from the speed so far. `clock` gives milliseconds. */
-export function progressOf(phase: DataProgress['phase'], total: number, onProgress: DataOptions['onProgress'], clock: () => number = () => performance.now()): (done: number) => void {
+/**
+ * Tells progress and, from the speed so far, the time left. `already` pieces were done before and took no time now;
+ * `clock` gives milliseconds.
+ */
+export function progressOf(phase: DataProgress['phase'], total: number, onProgress: DataOptions['onProgress'], already = 0, clock: () => number = () => performance.now()): (done: number) => void {
   const begun = clock()
   return (done) => {
-    const eta = done > 0 ? ((clock() - begun) / done / 1000) * (total - done) : undefined
+    const eta = done > already ? ((clock() - begun) / (done - already) / 1000) * (total - done) : undefined
     onProgress?.({ phase, done, total, ...(eta !== undefined && { eta }) })
   }
 }

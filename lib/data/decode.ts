@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { cacheFolder, diskFull, removeStaleFiles, temporaryFile } from './cache.js'
-import { aborted, type StoredVideo, throwIfAborted } from './dataset.js'
+import type { StoredVideo } from './dataset.js'
 import { DecoderPool } from './decoder/pool.js'
 import { readFrameFile } from './frame-store.js'
-import path from 'node:path'
 
 /** A decoded video in a file of its own, which `remove` (or `await using`) deletes. */
 export interface DecodedVideo extends StoredVideo {
@@ -30,10 +31,10 @@ export async function decodeVideo(file: string, options: { cacheDir?: string | u
   const source = path.resolve(file)
   try {
     const outcome = await withPool((pool) => pool.decode(source, target, signal))
-    if (signal?.aborted) throw aborted(signal)
+    if (signal?.aborted) throw abortError(signal)
     if (outcome.kind === 'failed') throw new TvnError('ERR_DECODE', `${file}: ${outcome.reason}`)
     if (outcome.kind === 'unwritable') throw outcome.code === 'ENOSPC' ? diskFull(folder) : new TvnError('ERR_FILE', `${folder}: ${outcome.message}`)
-    const video = await readFrameFile(target)
+    const video = readFrameFile(target)
     if (video === undefined) throw new TvnError('ERR_FILE', `${target}: the decoded frames cannot be read back`)
     return { ...video, remove, [Symbol.asyncDispose]: remove }
   } catch (error) {

@@ -1,5 +1,4 @@
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { StoredVideo } from './dataset.js'
 import type { Rational } from './decoder/frame-grid.js'
 
@@ -7,7 +6,9 @@ import type { Rational } from './decoder/frame-grid.js'
  * A file of the frame store: `headerBytes` bytes of header, then the frames, raw RGB24, one after the other. The header is the
  * magic word, then JSON `{ frames, rate: [num, den], width, height }`, padded with blanks. It is written last.
  */
-const magic = 'TVNFRM1\n'
+const magic = 'TVNFRAME'
+/** Raised when the same video would be stored otherwise. */
+export const storeVersion = 1
 const headerBytes = 4096
 
 export interface FrameFile {
@@ -50,20 +51,19 @@ export class FrameFileWriter {
 }
 
 /** Describes a file of the frame store; undefined when there is none or it is not whole. */
-export async function readFrameFile(file: string): Promise<StoredVideo | undefined> {
-  const handle = await open(file, 'r').catch(() => undefined)
-  if (handle === undefined) return undefined
+export function readFrameFile(file: string): StoredVideo | undefined {
+  let descriptor: number | undefined
   try {
+    descriptor = openSync(file, 'r')
     const header = Buffer.alloc(headerBytes)
-    await handle.read(header, 0, headerBytes, 0)
+    readSync(descriptor, header, 0, headerBytes, 0)
     if (header.toString('latin1', 0, magic.length) !== magic) return undefined
     const { frames, rate, width, height } = JSON.parse(header.toString('utf8', magic.length)) as FrameFile
-    const { size } = await handle.stat()
-    if (size !== headerBytes + frames * width * height * 3 || frames < 1) return undefined
+    if (frames < 1 || fstatSync(descriptor).size !== headerBytes + frames * width * height * 3) return undefined
     return { path: file, offset: headerBytes, frames, fps: rate[0] / rate[1], width, height }
   } catch {
     return undefined
   } finally {
-    await handle.close()
+    if (descriptor !== undefined) closeSync(descriptor)
   }
 }

@@ -12,6 +12,8 @@ const mostProcesses = 2
 
 /** Decodes files in forked processes: a file that crashes, hangs or bloats its process costs that process and gets a reason. */
 export class DecoderPool {
+  /** How many files are decoded at once. */
+  readonly processes: number
   readonly #limits: DecodeLimits
   readonly #idle: DecoderProcess[] = []
   readonly #waiting: (() => void)[] = []
@@ -21,6 +23,7 @@ export class DecoderPool {
   /** @param processes default: 2, or 1 on a single core */
   constructor({ limits = {}, processes = Math.min(mostProcesses, availableParallelism()) }: { limits?: Partial<DecodeLimits> | undefined; processes?: number } = {}) {
     this.#limits = { ...defaultLimits, ...limits }
+    this.processes = processes
     this.#free = processes
   }
 

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import { access, mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
+import { abortError, throwIfAborted } from '../../abort.js'
 import { describeFileError, writeFileAtomic } from '../../atomic.js'
 import { TvnError } from '../../errors.js'
 import { cacheFolder, diskFull, removeStaleFiles } from '../cache.js'
 import { Child, ChildEnded } from '../child.js'
-import { aborted, type DataOptions, progressOf, type Split, splits, throwIfAborted } from '../dataset.js'
+import { type DataOptions, progressOf, type Split, splits } from '../dataset.js'
 import { ffmpegOnPath } from '../decoder/find.js'
 import type { EncoderChoice } from './encoder.js'
 import { classes, planClip } from './task.js'
@@ -94,7 +95,7 @@ async function runJobs(jobs: readonly ClipJob[], signal: AbortSignal | undefined
     }
   }
   const results = await Promise.allSettled(Array.from({ length: count }, (_, i) => (i === 0 ? work(first) : work())))
-  if (signal?.aborted) throw aborted(signal)
+  if (signal?.aborted) throw abortError(signal)
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
