@@ -28,11 +28,11 @@ inline Region output_region(const Problem& p, const Block& b, const float* y) {
 
 /** Prefetches of one call of a register tile: one in each iteration, `step` bytes apart. */
 struct Prefetch {
-  const char* at;
+  uintptr_t at;  // not a pointer, because it may leave the tensor
   int64_t step;
   void next() {
-    __builtin_prefetch(at, 0, 2);
-    at += step;
+    __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
+    at += static_cast<uintptr_t>(step);
   }
 };
 
@@ -41,14 +41,16 @@ class Ahead {
  public:
   Ahead(Region first_region, Region second_region, int64_t calls, int64_t iterations) : now(first_region), later(second_region) {
     if (rows(now) == 0) advance();
-    const int64_t bytes = (rows(first_region) * first_region.row + rows(second_region) * second_region.row) * static_cast<int64_t>(sizeof(float));
+    const int64_t floats = rows(first_region) * first_region.row + rows(second_region) * second_region.row;
+    if (floats > 2 * block_floats) return;  // it would drive this block out of L2
+    const int64_t bytes = floats * static_cast<int64_t>(sizeof(float));
     span = ceil_div(bytes, larger(calls, 1));
     step = ceil_div(span, larger(iterations, 1));
   }
 
   Prefetch call() {
     const float* row = now.base + t * now.pitch_t + h * now.pitch_h;
-    const Prefetch p{reinterpret_cast<const char*>(row) + offset, step};
+    const Prefetch p{reinterpret_cast<uintptr_t>(row) + static_cast<uintptr_t>(offset), step};
     const int64_t row_bytes = now.row * static_cast<int64_t>(sizeof(float));
     for (offset += span; offset >= row_bytes && rows(now) > 0; offset -= row_bytes)
       if (++h == now.h) {

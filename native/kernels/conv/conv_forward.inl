@@ -5,7 +5,6 @@ namespace tvn::TVN_ISA {
 namespace {
 
 constexpr int64_t most_positions = 384;    // of a block
-constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
 
 /** Vectors cut into panels of nearly the same number. */
 struct Panel {
@@ -74,7 +73,7 @@ struct ThreadScratch {
 };
 inline ThreadScratch thread_scratch(const Problem& p, const Grid& g) {
   const auto lines = [](int64_t floats) { return ceil_div(floats, 16) * 16; };
-  return {lines(2 * g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float))), lines(g.box * copy_pitch(p))};
+  return {lines(2 * g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float))), needs_copy(p) ? lines(g.box * copy_pitch(p)) : 0};
 }
 
 /** target = function(bias + add + Σ x · w) on the grid of the problem. */

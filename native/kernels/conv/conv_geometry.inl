@@ -6,6 +6,8 @@
 namespace tvn::TVN_ISA {
 namespace {
 
+constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
+
 /** Output o of an axis reads inputs o·stride − pad + [0, taps) and lands at first + o·step of `target`. pad may be negative. */
 struct Axis {
   int64_t in, out, taps, stride, pad;
@@ -129,6 +131,12 @@ struct View {
  * rows of one pixel can be spread.
  */
 constexpr int64_t copy_pitch(const Problem& p) { return p.w.taps == 1 && p.c % 1024 == 0 ? p.c + 16 : p.c; }
+
+/** Whether any block needs a copy. */
+constexpr bool needs_copy(const Problem& p) {
+  const auto inside = [](const Axis& a) { return a.pad == 0 && extent(a, a.out) <= a.in; };
+  return !inside(p.t) || !inside(p.h) || !inside(p.w) || copy_pitch(p) != p.c;
+}
 
 /** The view of a block: x itself where all of it lies inside and is well spaced, else a copy with zeros for padding. */
 inline View view(const Problem& p, const Block& b, const float* x, float* copy) {

@@ -28,6 +28,8 @@ void update(const Update& a) {
 #pragma GCC unroll 24
   for (int r = 0; r < R; r++) {
     const float* from = a.sum + r * a.pitch;
+    const uintptr_t next = reinterpret_cast<uintptr_t>(from) + static_cast<uintptr_t>(R * a.pitch) * sizeof(float);  // of the next tile, most of the time
+    for (uintptr_t q = 0; q < Q; q++) __builtin_prefetch(reinterpret_cast<const void*>(next + q * sizeof(Vec)), 1);
 #pragma GCC unroll 4
     for (int q = 0; q < Q - 1; q++) sum[r][q] = a.start ? zero() : load(from + q * lanes);
     sum[r][Q - 1] = a.start ? zero() : load(from + (Q - 1) * lanes, last);

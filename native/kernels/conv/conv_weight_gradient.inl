@@ -33,7 +33,8 @@ struct WeightGradientPlan {
 
   explicit WeightGradientPlan(const ConvShape& s) : p(forward_problem(s)) {
     // Every block reads and writes all of dw: the larger it is, the more positions a block must have.
-    grid = cut(p, size() < (128 << 10) ? 192 : 384, larger(block_floats, smaller(size(), 4 * block_floats)));
+    const int64_t most_floats = needs_copy(p) ? larger(block_floats, smaller(size(), 4 * block_floats)) : INT64_MAX / 4;
+    grid = cut(p, size() < (128 << 10) ? 192 : 384, most_floats);
     run = p.w.taps * p.c;
     runs = p.t.taps * p.h.taps;
     k_in_lanes = fill(run) > 1.15 * fill(p.oc);
@@ -44,10 +45,7 @@ struct WeightGradientPlan {
   int64_t size() const { return depth(p) * p.oc; }
   /** Copies of dw in scratch: the first chunk may write to dw itself if the layout is the same. */
   int64_t copies() const { return k_in_lanes ? chunks : chunks - 1; }
-  /** Columns of dy that are packed at a time. */
-  int64_t packed_columns() const { return smaller(vectors(p.oc) * lanes, larger(most_vectors * lanes, block_floats / larger(grid.positions, 1))); }
   ThreadScratch thread() const { return thread_scratch(p, grid); }
-  int64_t thread_floats() const { return thread().size() + ceil_div(grid.positions * (packed_columns() + 2), 16) * 16; }
   int64_t shared_floats() const { return ceil_div(copies() * size() + chunks * p.oc, 16) * 16; }
 };
 
@@ -81,7 +79,7 @@ std::size_t weight_gradient_packed_size(const ConvShape&) { return 0; }
 
 std::size_t weight_gradient_scratch_size(const ConvShape& s, int threads) {
   const WeightGradientPlan plan(s);
-  return static_cast<std::size_t>(plan.shared_floats() + threads * plan.thread_floats());
+  return static_cast<std::size_t>(plan.shared_floats() + threads * plan.thread().size());
 }
 
 /** A task: some blocks of a chunk, and of the sum some panels (columns) and some tiles of rows. */
@@ -123,7 +121,7 @@ class WeightGradient {
                       all_tiles * (j + 1) / tile_groups};
     const int64_t n = blocks(plan.p, plan.grid);
     const int64_t begin = n * share.chunk / plan.chunks, end = n * (share.chunk + 1) / plan.chunks;
-    float* mine = thread_memory + thread * plan.thread_floats();
+    float* mine = thread_memory + thread * plan.thread().size();
     const ThreadScratch scratch = plan.thread();
     int64_t* read = reinterpret_cast<int64_t*>(mine);
     int64_t* write = read + plan.grid.positions;
@@ -138,7 +136,7 @@ class WeightGradient {
       if (plan.k_in_lanes)
         add_transposed(share, v, read, write, positions(where), b == begin, ahead);
       else
-        add(share, v, read, write, positions(where), b == begin, ahead, mine + scratch.size());
+        add(share, v, read, write, positions(where), b == begin, ahead);
     }
   }
 
@@ -160,48 +158,24 @@ class WeightGradient {
 
  private:
   /** dw with OC in lanes: a row of the sum is a k. */
-  void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead, float* memory) const {
+  void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead) const {
     const Problem& p = plan.p;
     const Cut rows(plan.run, rows_of_tile());
-    int64_t* packed_offsets = reinterpret_cast<int64_t*>(memory);
-    float* packed = memory + 2 * plan.grid.positions;
     const int64_t together = larger(1, block_floats / (n * rows_of_tile()));  // tiles whose part of x stays in L2
-    for (int64_t from = share.first_panel, to; from < share.last_panel; from = to) {
-      const int64_t first_column = panel_of(p.oc, from).first * lanes;
-      for (to = from; to < share.last_panel && end_of(to) - first_column <= plan.packed_columns();) to++;
-      const bool in_place = all_panels == 1;  // close together already
-      if (!in_place) pack(n, write, first_column, from, to, packed);
-      for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
-        end = smaller(j + together, share.last_tile);
-        for (int64_t i = from; i < to; i++) {
-          const Panel q = panel_of(p.oc, i);
-          const int64_t width = q.vectors * lanes, first = q.first * lanes, channels = smaller(width, p.oc - first);
-          Update u{nullptr, read, in_place ? args.dy : packed + (first - first_column) * n, in_place ? write : packed_offsets, n, channels, nullptr, p.oc, start, {}};
-          if (!in_place)
-            for (int64_t r = 0; r < n; r++) packed_offsets[r] = r * width;
-          if (args.db && j == 0) sum_rows(u.columns, u.column_offsets, n, channels, start, db_parts + share.chunk * p.oc + first);
-          for (int64_t tile = j; tile < end; tile++) {
-            const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
-            u.rows = row_of_taps(v, of_run) + k;
-            u.sum = sum(share.chunk) + (of_run * plan.run + k) * p.oc + first;
-            u.ahead = ahead.call();
-            update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
-          }
+    for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
+      end = smaller(j + together, share.last_tile);
+      for (int64_t i = share.first_panel; i < share.last_panel; i++) {
+        const Panel q = panel_of(p.oc, i);
+        const int64_t first = q.first * lanes, channels = smaller(q.vectors * lanes, p.oc - first);
+        if (args.db && j == 0) sum_rows(args.dy + first, write, n, channels, start, db_parts + share.chunk * p.oc + first);
+        for (int64_t tile = j; tile < end; tile++) {
+          const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
+          const Update u{row_of_taps(v, of_run) + k, read, args.dy + first, write, n, channels, sum(share.chunk) + (of_run * plan.run + k) * p.oc + first,
+                         p.oc, start, ahead.call()};
+          update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
         }
       }
     }
-  }
-
-  /** dy's columns from first_column on, panel after panel: closer together they stay in L1. */
-  void pack(int64_t n, const int64_t* write, int64_t first_column, int64_t from, int64_t to, float* packed) const {
-    for (int64_t r = 0; r < n; r++)
-      for (int64_t i = from; i < to; i++) {
-        const Panel q = panel_of(plan.p.oc, i);
-        const int64_t first = q.first * lanes;
-        const float* dy = args.dy + write[r] + first;
-        float* row = packed + (first - first_column) * n + r * q.vectors * lanes;
-        for_vectors(0, smaller(q.vectors * lanes, plan.p.oc - first), [&](int64_t c, auto mask) { store(row + c, load(dy + c, mask), mask); });
-      }
   }
 
   /** dw with K in lanes: a row of the sum is an output channel. */
@@ -225,11 +199,6 @@ class WeightGradient {
 
   const float* row_of_taps(const View& v, int64_t i) const { return v.origin + i / plan.p.h.taps * v.pitch_t + i % plan.p.h.taps * v.pitch_h; }
   int64_t rows_of_tile() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
-  /** Columns of dy before the end of panel i, with those that fill its last vector. */
-  int64_t end_of(int64_t i) const {
-    const Panel q = panel_of(plan.p.oc, i);
-    return (q.first + q.vectors) * lanes;
-  }
   Panel panel_of(int64_t columns, int64_t i) const { return panel(vectors(columns), plan.most_vectors, i); }
   /** A chunk's own dw. */
   float* sum(int64_t chunk) const {
