@@ -32,9 +32,17 @@ extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 
 constexpr ConvKernel<ConvForwardArgs> conv_forward{
     "conv_forward_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, forward_scratch_size, forward};
-constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient{"conv_data_gradient_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, data_gradient_packed_size,
-                                                              data_gradient_pack, data_gradient_scratch_size, data_gradient};
-constexpr ConvKernel<ConvWeightGradientArgs> conv_weight_gradient{"conv_weight_gradient_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, weight_gradient_packed_size,
-                                                                  nullptr, weight_gradient_scratch_size, weight_gradient};
+constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient{"conv_data_gradient_f32_" TVN_STRING(TVN_ISA),
+                                                              Isa::TVN_ISA,
+                                                              data_gradient_packed_size,
+                                                              data_gradient_pack,
+                                                              data_gradient_scratch_size,
+                                                              data_gradient};
+constexpr ConvKernel<ConvWeightGradientArgs> conv_weight_gradient{"conv_weight_gradient_f32_" TVN_STRING(TVN_ISA),
+                                                                  Isa::TVN_ISA,
+                                                                  weight_gradient_packed_size,
+                                                                  nullptr,
+                                                                  weight_gradient_scratch_size,
+                                                                  weight_gradient};
 
 }  // namespace tvn::TVN_ISA

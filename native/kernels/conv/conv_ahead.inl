@@ -23,7 +23,12 @@ inline Region region(const Problem& p, const Block& b, const float* x) {
 /** The part of y under a block. */
 inline Region output_region(const Problem& p, const Block& b, const float* y) {
   const int64_t pitch_h = p.w.out * p.oc, pitch_t = p.h.out * pitch_h;
-  return {y + ((b.n * p.t.out + b.t.begin) * p.h.out + b.h.begin) * pitch_h + b.w.begin * p.oc, b.t.size, b.h.size, pitch_t, pitch_h, b.w.size * p.oc};
+  return {y + ((b.n * p.t.out + b.t.begin) * p.h.out + b.h.begin) * pitch_h + b.w.begin * p.oc,
+          b.t.size,
+          b.h.size,
+          pitch_t,
+          pitch_h,
+          b.w.size * p.oc};
 }
 
 /** Prefetches of one call of a register tile: one in each iteration, `step` bytes apart. */

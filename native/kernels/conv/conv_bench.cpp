@@ -1,8 +1,10 @@
 // GFLOP/s and share of the FMA peak of the dense convolution kernels: every distinct layer of TVN-1…4 with C >= 64, batch 1, and the
-// layers of small networks in training, batch 16. Names: kernel/x [N,T,H,W,C] → OC k[KT,KH,KW]/[ST,SH,SW]/threads.
+// layers of small networks in training, batch 16. Names: kernel/NxTxHxWxC-OC/kernel/stride/threads.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <random>
 #include <string>
 
@@ -105,8 +107,11 @@ ConvShape shape(const Layer& l) {
 }
 
 std::string name(const Layer& l) {
-  const auto list = [](auto first, auto... rest) { return std::to_string(first) + (("," + std::to_string(rest)) + ...); };
-  return list(l.x.n, l.x.t, l.x.h, l.x.w, l.x.c) + "→" + std::to_string(l.output_channels) + " k" + list(l.kt, l.k, l.k) + "/" + list(l.st, l.s, l.s);
+  char text[96];
+  std::snprintf(text, sizeof text, "%dx%dx%dx%dx%d-%d/k%dx%dx%d/s%dx%dx%d", static_cast<int>(l.x.n), static_cast<int>(l.x.t),
+                static_cast<int>(l.x.h), static_cast<int>(l.x.w), static_cast<int>(l.x.c), static_cast<int>(l.output_channels), l.kt, l.k,
+                l.k, l.st, l.s, l.s);
+  return text;
 }
 
 Buffer<float> random_floats(int64_t count) {
@@ -118,7 +123,10 @@ Buffer<float> random_floats(int64_t count) {
 
 struct Data {
   explicit Data(const ConvShape& s)
-      : x(random_floats(s.x.size())), w(random_floats(s.window.taps() * s.x.c * s.y.c)), b(random_floats(s.y.c)), y(random_floats(s.y.size())) {}
+      : x(random_floats(s.x.size())),
+        w(random_floats(s.window.taps() * s.x.c * s.y.c)),
+        b(random_floats(s.y.c)),
+        y(random_floats(s.y.size())) {}
   Buffer<float> x, w, b, y;
 };
 
@@ -159,7 +167,8 @@ void add(std::span<const ConvKernel<Args>> kernels) {
     for (const Layer& layer : layers)
       for (const int threads : {1, 2}) {
         const std::string title = std::string(kernel.name) + "/" + name(layer) + "/" + std::to_string(threads);
-        benchmark::RegisterBenchmark(title.c_str(), [kernel, s = shape(layer), threads](benchmark::State& state) { run(state, kernel, s, threads); })
+        benchmark::RegisterBenchmark(title.c_str(),
+                                     [kernel, s = shape(layer), threads](benchmark::State& state) { run(state, kernel, s, threads); })
             ->UseRealTime()
             ->Unit(benchmark::kMillisecond);
       }

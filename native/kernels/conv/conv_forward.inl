@@ -4,7 +4,7 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-constexpr int64_t most_positions = 384;    // of a block
+constexpr int64_t most_positions = 384;  // of a block
 
 /** Vectors cut into panels of nearly the same number. */
 struct Panel {
@@ -32,7 +32,8 @@ struct Weights {
 /** Packs the weights, given as weights(tap); what pads a vector is 0. */
 template <class WeightsOfTap>
 void pack(const Problem& p, const WeightsOfTap& weights, float* packed, ThreadPool& pool) {
-  const int64_t pair = paired(p.oc) ? 2 : 1, per_vector = channels_per_vector(p.oc), runs = p.t.taps * p.h.taps, steps = ceil_div(run(p), pair);
+  const int64_t pair = paired(p.oc) ? 2 : 1, per_vector = channels_per_vector(p.oc), runs = p.t.taps * p.h.taps,
+                steps = ceil_div(run(p), pair);
   pool.run(panels(p) * runs, [&](int64_t task, int) {
     const Panel q = panel(p, task / runs);
     const int64_t of_run = task % runs, step_floats = q.vectors * lanes;
@@ -105,7 +106,8 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
     const int64_t next = smaller(task + 1, n * groups - 1) / groups;
     Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), packed_steps(p));
     // Where pixels lie side by side, a row of taps is one run.
-    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, run(p), v.pitch_t, v.pitch_h, nullptr, nullptr, nullptr, nullptr, 0, a.function, {}};
+    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, run(p),     v.pitch_t, v.pitch_h,
+           nullptr,  nullptr, nullptr, nullptr,  0,        a.function, {}};
     for (int64_t i = begin; i < end; i++) {
       const Panel q = panel(p, i);
       const int64_t first_channel = q.first * channels_per_vector(p.oc);
@@ -117,7 +119,9 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
       t.read = read;
       t.write = write;
       const int64_t tiles = ceil_div(rows, max_rows(q.vectors)), count = rows / tiles, longer = rows % tiles;
-      const auto function = [&](int64_t n_rows) { return paired(p.oc) ? tile_function<true>(n_rows, q.vectors) : tile_function<false>(n_rows, q.vectors); };
+      const auto function = [&](int64_t n_rows) {
+        return paired(p.oc) ? tile_function<true>(n_rows, q.vectors) : tile_function<false>(n_rows, q.vectors);
+      };
       TileFunction* const functions[] = {function(count), longer ? function(count + 1) : nullptr};
       for (int64_t j = 0; j < tiles; j++) {
         t.ahead = ahead.call();
@@ -135,7 +139,12 @@ std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::si
 
 void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Problem p = forward_problem(s);
-  pack(p, [&](int64_t tap) { return Weights{w + tap * p.c * p.oc, p.oc, 1}; }, packed, pool);
+  pack(
+      p,
+      [&](int64_t tap) {
+        return Weights{w + tap * p.c * p.oc, p.oc, 1};
+      },
+      packed, pool);
 }
 
 std::size_t forward_scratch_size(const ConvShape& s, int threads) {
@@ -177,7 +186,8 @@ void for_each_phase(const ConvShape& s, const F& f) {
   for (int64_t t = 0; t < k.st; t++)
     for (int64_t h = 0; h < k.sh; h++)
       for (int64_t w = 0; w < k.sw; w++) {
-        const Phase a = phase(s.x.t, s.y.t, k.kt, k.st, k.pt, t), b = phase(s.x.h, s.y.h, k.kh, k.sh, k.ph, h), c = phase(s.x.w, s.y.w, k.kw, k.sw, k.pw, w);
+        const Phase a = phase(s.x.t, s.y.t, k.kt, k.st, k.pt, t), b = phase(s.x.h, s.y.h, k.kh, k.sh, k.ph, h),
+                    c = phase(s.x.w, s.y.w, k.kw, k.sw, k.pw, w);
         const GradientPhase g{flatten({s.x.n, a.axis, b.axis, c.axis, s.y.c, s.x.c}), a.first_tap, b.first_tap, c.first_tap, packed};
         f(g);
         packed += packed_floats(g.problem);
@@ -207,13 +217,24 @@ void data_gradient_pack(const ConvShape& s, const float* w, float* packed, Threa
 
 std::size_t data_gradient_scratch_size(const ConvShape& s, int threads) {
   int64_t most = 0;
-  for_each_phase(s, [&](const GradientPhase& g) { most = larger(most, thread_scratch(g.problem, forward_grid(g.problem, threads)).size()); });
+  for_each_phase(s,
+                 [&](const GradientPhase& g) { most = larger(most, thread_scratch(g.problem, forward_grid(g.problem, threads)).size()); });
   return static_cast<std::size_t>(threads * most);
 }
 
+void fill_with_zeros(float* x, int64_t size, ThreadPool& pool) {
+  constexpr int64_t piece = 64 << 10;
+  pool.run(ceil_div(size, piece), [&](int64_t task, int) {
+    std::memset(x + task * piece, 0, static_cast<std::size_t>(smaller(piece, size - task * piece)) * sizeof(float));
+  });
+}
+
 void data_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
+  const Window& k = s.window;
+  const bool gaps = k.st > k.kt || k.sh > k.kh || k.sw > k.kw;  // elements that no tap reaches: cleared in one sweep
+  if (gaps && !a.accumulate) fill_with_zeros(a.dx, s.x.size(), pool);
   for_each_phase(s, [&](const GradientPhase& g) {
-    if (taps(g.problem) == 0 && a.accumulate) return;
+    if (taps(g.problem) == 0) return;
     correlate(g.problem, {a.dy, a.packed + g.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
   });
 }

@@ -53,7 +53,8 @@ constexpr Problem flatten(Problem p) {
 constexpr Problem forward_problem(const ConvShape& s) {
   const auto axis = [](int64_t in, int64_t out, int taps, int stride, int64_t pad) { return Axis{in, out, taps, stride, pad, out, 0, 1}; };
   const Window& k = s.window;
-  return flatten({s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw), s.x.c, s.y.c});
+  return flatten({s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw),
+                  s.x.c, s.y.c});
 }
 
 /** A box of output positions. */
@@ -67,9 +68,9 @@ constexpr int64_t positions(const Block& b) { return b.t.size * b.h.size * b.w.s
 
 /** The cut of all positions into blocks, axis by axis into parts of nearly equal size. */
 struct Grid {
-  int64_t t, h, w;     // parts
-  int64_t positions;   // of the largest block
-  int64_t box;         // input positions under it
+  int64_t t, h, w;    // parts
+  int64_t positions;  // of the largest block
+  int64_t box;        // input positions under it
 };
 constexpr int64_t blocks(const Problem& p, const Grid& g) { return p.n * g.t * g.h * g.w; }
 
@@ -153,7 +154,8 @@ inline View view(const Problem& p, const Block& b, const float* x, float* copy) 
   const Span t = span(p.t, b.t), h = span(p.h, b.h), w = span(p.w, b.w);
   const auto inside = [](const Span& s) { return s.last - s.first == s.size; };
   const int64_t pitch = copy_pitch(p);
-  if (inside(t) && inside(h) && inside(w) && pitch == p.c) return {image + t.begin * pitch_t + h.begin * pitch_h + w.begin * p.c, pitch_t, pitch_h, p.c};
+  if (inside(t) && inside(h) && inside(w) && pitch == p.c)
+    return {image + t.begin * pitch_t + h.begin * pitch_h + w.begin * p.c, pitch_t, pitch_h, p.c};
 
   const auto bytes = [](int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
   float* to = copy;
@@ -176,17 +178,20 @@ inline View view(const Problem& p, const Block& b, const float* x, float* copy) 
 }
 
 /** Where the positions of a block, in order, read (from the view's origin) and write (from the start of the target), in floats. */
-inline void offsets(const Problem& p, const Block& b, const View& v, int64_t* read, int64_t* write) {
+inline void offsets(const Problem& p, const Block& b, const View& v, int64_t* __restrict read, int64_t* __restrict write) {
+  const int64_t read_step = p.w.stride * v.pitch_w, write_step = p.w.step * p.oc, size = b.w.size;
   for (int64_t t = 0; t < b.t.size; t++)
     for (int64_t h = 0; h < b.h.size; h++) {
       const int64_t from = t * p.t.stride * v.pitch_t + h * p.h.stride * v.pitch_h;
       const int64_t frame = b.n * p.t.target + p.t.first + (b.t.begin + t) * p.t.step;
       const int64_t row = frame * p.h.target + p.h.first + (b.h.begin + h) * p.h.step;
       const int64_t to = (row * p.w.target + p.w.first + b.w.begin * p.w.step) * p.oc;
-      for (int64_t w = 0; w < b.w.size; w++) {
-        *read++ = from + w * p.w.stride * v.pitch_w;
-        *write++ = to + w * p.w.step * p.oc;
+      for (int64_t w = 0; w < size; w++) {
+        read[w] = from + w * read_step;
+        write[w] = to + w * write_step;
       }
+      read += size;
+      write += size;
     }
 }
 

@@ -18,13 +18,15 @@ void for_each_conv_tap(const ConvShape& s, const F& f) {
             const int64_t kt = tap / (k.kh * k.kw), kh = tap / k.kw % k.kh, kw = tap % k.kw;
             const int64_t t = ot * k.st + kt - k.pt, h = oh * k.sh + kh - k.ph, w = ow * k.sw + kw - k.pw;
             if (t < 0 || t >= s.x.t || h < 0 || h >= s.x.h || w < 0 || w >= s.x.w) continue;
-            f((((n * s.x.t + t) * s.x.h + h) * s.x.w + w) * s.x.c, (((n * s.y.t + ot) * s.y.h + oh) * s.y.w + ow) * s.y.c, tap * s.x.c * s.y.c);
+            f((((n * s.x.t + t) * s.x.h + h) * s.x.w + w) * s.x.c, (((n * s.y.t + ot) * s.y.h + oh) * s.y.w + ow) * s.y.c,
+              tap * s.x.c * s.y.c);
           }
 }
 
 /** bias and residual may be null. */
 template <class Real>
-void conv_forward_reference(const ConvShape& s, const Real* x, const Real* w, const Real* bias, const Real* residual, Function function, Real* y) {
+void conv_forward_reference(const ConvShape& s, const Real* x, const Real* w, const Real* bias, const Real* residual, Function function,
+                            Real* y) {
   const int64_t C = s.x.c, OC = s.y.c;
   for (int64_t i = 0; i < s.y.size(); i++) y[i] = (bias ? bias[i % OC] : Real(0)) + (residual ? residual[i] : Real(0));
   for_each_conv_tap(s, [&](int64_t ix, int64_t iy, int64_t iw) {

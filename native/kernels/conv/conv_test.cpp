@@ -1,3 +1,5 @@
+#include "kernels/conv/conv.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/conv/conv.h"
 #include "kernels/conv/conv_reference.h"
 #include "test/gradient.h"
 #include "test/guarded_buffer.h"
@@ -29,8 +30,8 @@ ConvShape shape(Shape x, int64_t output_channels, int kt, int kh, int kw, int st
 std::string describe(const ConvShape& s) {
   const auto list = [](auto... values) { return ((std::to_string(values) + " ") + ...); };
   const Window& k = s.window;
-  return "x " + list(s.x.n, s.x.t, s.x.h, s.x.w, s.x.c) + "y " + list(s.y.t, s.y.h, s.y.w, s.y.c) + "kernel " + list(k.kt, k.kh, k.kw) + "stride " +
-         list(k.st, k.sh, k.sw) + "padding " + list(k.pt, k.ph, k.pw);
+  return "x " + list(s.x.n, s.x.t, s.x.h, s.x.w, s.x.c) + "y " + list(s.y.t, s.y.h, s.y.w, s.y.c) + "kernel " + list(k.kt, k.kh, k.kw) +
+         "stride " + list(k.st, k.sh, k.sw) + "padding " + list(k.pt, k.ph, k.pw);
 }
 
 /** Data of one case, the tensors as misaligned as the case says, with the results of the f64 reference. */
@@ -60,7 +61,8 @@ struct Case {
         dw(w.size()),
         db(bias.size()) {
     const std::vector<double> xd = to_double(x), wd = to_double(w), bd = to_double(bias), rd = to_double(residual), dyd = to_double(dy);
-    conv_forward_reference(s, xd.data(), wd.data(), with_bias ? bd.data() : nullptr, with_residual ? rd.data() : nullptr, function, y.data());
+    conv_forward_reference(s, xd.data(), wd.data(), with_bias ? bd.data() : nullptr, with_residual ? rd.data() : nullptr, function,
+                           y.data());
     conv_data_gradient_reference(s, dyd.data(), wd.data(), accumulate, dx.data());
     conv_weight_gradient_reference(s, xd.data(), dyd.data(), dw.data(), db.data());
   }
@@ -68,7 +70,9 @@ struct Case {
   GuardedBuffer<float> forward(const ConvKernel<ConvForwardArgs>& kernel, ThreadPool& pool) const {
     GuardedBuffer<float> packed(pack_size(kernel)), scratch(scratch_size(kernel, pool)), out(s.y.size(), misalign);
     kernel.pack(s, w.data(), packed.data(), pool);
-    kernel.run(s, {x.data(), packed.data(), with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, function, out.data(), scratch.data()},
+    kernel.run(s,
+               {x.data(), packed.data(), with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, function, out.data(),
+                scratch.data()},
                pool);
     return out;
   }
@@ -82,7 +86,8 @@ struct Case {
   }
 
   /** dw, and db where it is asked for. */
-  std::pair<GuardedBuffer<float>, GuardedBuffer<float>> weight_gradient(const ConvKernel<ConvWeightGradientArgs>& kernel, ThreadPool& pool) const {
+  std::pair<GuardedBuffer<float>, GuardedBuffer<float>> weight_gradient(const ConvKernel<ConvWeightGradientArgs>& kernel,
+                                                                        ThreadPool& pool) const {
     GuardedBuffer<float> scratch(scratch_size(kernel, pool)), out(static_cast<int64_t>(w.size()), misalign), out_bias(s.y.c, misalign);
     kernel.run(s, {x.data(), dy.data(), out.data(), with_bias ? out_bias.data() : nullptr, scratch.data()}, pool);
     return {std::move(out), std::move(out_bias)};
@@ -155,7 +160,8 @@ TEST(Conv, RandomShapes) {
     const Shape x{random.integer(1, 3), random.integer(1, 5), length(), length(), channels[random.bits() % 10]};
     const int64_t oc = channels[random.bits() % 10];
     const Pad pad = random.bits() % 3 ? Pad::same : Pad::valid;
-    ConvShape s = shape(x, oc, one_of(1, 1, 2, 3, 5), one_of(1, 2, 3, 4, 5, 7), one_of(1, 2, 3, 4, 5, 7), one_of(1, 1, 2, 3), one_of(1, 1, 2, 3, 4), one_of(1, 1, 2, 3, 4), pad);
+    ConvShape s = shape(x, oc, one_of(1, 1, 2, 3, 5), one_of(1, 2, 3, 4, 5, 7), one_of(1, 2, 3, 4, 5, 7), one_of(1, 1, 2, 3),
+                        one_of(1, 1, 2, 3, 4), one_of(1, 1, 2, 3, 4), pad);
     if (pad == Pad::same && random.bits() % 4 == 0) {  // any padding is allowed, even more than the kernel is long
       s.window.pt = random.integer(0, 4);
       s.window.ph = random.integer(0, 8);
@@ -205,7 +211,8 @@ TEST(Conv, NanSurvivesEveryFunction) {
   ThreadPool pool(1);
   for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
     for (const Function function : {Function::none, Function::relu, Function::hswish, Function::sigmoid}) {
-      GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))), y(3);
+      GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))),
+          y(3);
       kernel.pack(s, w, packed.data(), pool);
       std::fill(y.begin(), y.end(), 0.0f);
       kernel.run(s, {&x, packed.data(), nullptr, nullptr, function, y.data(), scratch.data()}, pool);
@@ -216,10 +223,11 @@ TEST(Conv, NanSurvivesEveryFunction) {
 
 TEST(Conv, GradientsOfTheReferenceMatchFiniteDifferences) {
   Random random;
-  for (const ConvShape& s : {shape({2, 3, 4, 5, 2}, 3, 2, 3, 2, 2, 2, 1), shape({1, 2, 5, 4, 3}, 2, 1, 2, 5, 1, 3, 2), shape({1, 3, 3, 3, 1}, 2, 3, 1, 1, 1, 1, 1, Pad::valid)}) {
+  for (const ConvShape& s : {shape({2, 3, 4, 5, 2}, 3, 2, 3, 2, 2, 2, 1), shape({1, 2, 5, 4, 3}, 2, 1, 2, 5, 1, 3, 2),
+                             shape({1, 3, 3, 3, 1}, 2, 3, 1, 1, 1, 1, 1, Pad::valid)}) {
     SCOPED_TRACE(describe(s));
-    auto x = random.buffer<double>(s.x.size()), w = random.buffer<double>(s.window.taps() * s.x.c * s.y.c), b = random.buffer<double>(s.y.c),
-         r = random.buffer<double>(s.y.size());
+    auto x = random.buffer<double>(s.x.size()), w = random.buffer<double>(s.window.taps() * s.x.c * s.y.c),
+         b = random.buffer<double>(s.y.c), r = random.buffer<double>(s.y.size());
     std::vector<double> y(r.size()), dx(x.size()), dw(w.size()), db(b.size());
     const auto loss = [&] {
       conv_forward_reference<double>(s, x.data(), w.data(), b.data(), nullptr, Function::none, y.data());

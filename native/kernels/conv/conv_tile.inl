@@ -29,7 +29,7 @@ struct Tile {
   const int64_t* write;  // offsets of the rows' results from y
   int64_t kt, kh, run;   // a window: kt·kh runs of floats
   int64_t pitch_t, pitch_h;
-  const float* w;        // packed
+  const float* w;     // packed
   const float* bias;  // from here on at the panel's first channel; null for none
   const float* add;   // as y, null for none
   float* y;
@@ -117,9 +117,12 @@ struct Tiles {
 template <bool Paired>
 constexpr TileFunction* tile_function(int64_t rows, int64_t vectors) {
   switch (vectors) {
-    case 1: return Tiles<1, Paired>::get(rows);
-    case 2: return Tiles<2, Paired>::get(rows);
-    case 3: return Tiles<3, Paired>::get(rows);
+    case 1:
+      return Tiles<1, Paired>::get(rows);
+    case 2:
+      return Tiles<2, Paired>::get(rows);
+    case 3:
+      return Tiles<3, Paired>::get(rows);
   }
   return Tiles<widest, Paired>::get(rows);
 }

@@ -9,9 +9,9 @@ namespace {
 constexpr int max_update_rows(int q) { return static_cast<int>(smaller(24, (registers - 2 - q) / q)); }
 
 struct Update {
-  const float* rows;           // R neighbours at each of these offsets
+  const float* rows;  // R neighbours at each of these offsets
   const int64_t* row_offsets;
-  const float* columns;        // `width` neighbours at each of these
+  const float* columns;  // `width` neighbours at each of these
   const int64_t* column_offsets;
   int64_t positions;
   int64_t width;
@@ -28,7 +28,8 @@ void update(const Update& a) {
 #pragma GCC unroll 24
   for (int r = 0; r < R; r++) {
     const float* from = a.sum + r * a.pitch;
-    const uintptr_t next = reinterpret_cast<uintptr_t>(from) + static_cast<uintptr_t>(R * a.pitch) * sizeof(float);  // of the next tile, most of the time
+    const uintptr_t next =
+        reinterpret_cast<uintptr_t>(from) + static_cast<uintptr_t>(R * a.pitch) * sizeof(float);  // of the next tile, most of the time
     for (uintptr_t q = 0; q < Q; q++) __builtin_prefetch(reinterpret_cast<const void*>(next + q * sizeof(Vec)), 1);
 #pragma GCC unroll 4
     for (int q = 0; q < Q - 1; q++) sum[r][q] = a.start ? zero() : load(from + q * lanes);
@@ -71,11 +72,16 @@ struct Updates {
 };
 
 constexpr UpdateFunction* update_function(int rows, int q) {
-  const auto get = [&]<int Q>(std::integral_constant<int, Q>) { return Updates<Q>::get(rows, std::make_integer_sequence<int, max_update_rows(Q)>{}); };
+  const auto get = [&]<int Q>(std::integral_constant<int, Q>) {
+    return Updates<Q>::get(rows, std::make_integer_sequence<int, max_update_rows(Q)>{});
+  };
   switch (q) {
-    case 1: return get(std::integral_constant<int, 1>{});
-    case 2: return get(std::integral_constant<int, 2>{});
-    case 3: return get(std::integral_constant<int, 3>{});
+    case 1:
+      return get(std::integral_constant<int, 1>{});
+    case 2:
+      return get(std::integral_constant<int, 2>{});
+    case 3:
+      return get(std::integral_constant<int, 3>{});
   }
   if constexpr (widest >= 4) return get(std::integral_constant<int, 4>{});
   return nullptr;

@@ -26,8 +26,8 @@ struct WeightGradientPlan {
   Problem p;
   Grid grid;
   bool k_in_lanes;
-  int64_t run;     // floats of a row of taps
-  int64_t runs;    // rows of taps
+  int64_t run;   // floats of a row of taps
+  int64_t runs;  // rows of taps
   int64_t chunks;
   int64_t most_vectors;  // of a panel
 
@@ -51,15 +51,14 @@ struct WeightGradientPlan {
 
 /** Sums the rows of dy, `width` floats at each offset, into db. */
 void sum_rows(const float* dy, const int64_t* offsets, int64_t n, int64_t width, bool start, float* db) {
+  constexpr int64_t chains = 4;
   for_vectors(0, width, [&](int64_t c, auto mask) {
-    Vec even = start ? zero() : load(db + c, mask), odd = zero();
-    int64_t i = 0;
-    for (; i + 2 <= n; i += 2) {
-      even = even + load(dy + offsets[i] + c, mask);
-      odd = odd + load(dy + offsets[i + 1] + c, mask);
-    }
-    if (i < n) even = even + load(dy + offsets[i] + c, mask);
-    store(db + c, even + odd, mask);
+    Vec sum[chains] = {start ? zero() : load(db + c, mask), zero(), zero(), zero()};
+    for (int64_t i = 0; i < n; i += chains)
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < chains; j++)
+        if (i + j < n) sum[j] = sum[j] + load(dy + offsets[i + j] + c, mask);
+    store(db + c, (sum[0] + sum[1]) + (sum[2] + sum[3]), mask);
   });
 }
 
@@ -117,8 +116,8 @@ class WeightGradient {
   void run(int64_t task, int thread) const {
     const int64_t group = task % (panel_groups * tile_groups);
     const int64_t i = group / tile_groups, j = group % tile_groups;
-    const Share share{task / (panel_groups * tile_groups), all_panels * i / panel_groups, all_panels * (i + 1) / panel_groups, all_tiles * j / tile_groups,
-                      all_tiles * (j + 1) / tile_groups};
+    const Share share{task / (panel_groups * tile_groups), all_panels * i / panel_groups, all_panels * (i + 1) / panel_groups,
+                      all_tiles * j / tile_groups, all_tiles * (j + 1) / tile_groups};
     const int64_t n = blocks(plan.p, plan.grid);
     const int64_t begin = n * share.chunk / plan.chunks, end = n * (share.chunk + 1) / plan.chunks;
     float* mine = thread_memory + thread * plan.thread().size();
@@ -170,8 +169,16 @@ class WeightGradient {
         if (args.db && j == 0) sum_rows(args.dy + first, write, n, channels, start, db_parts + share.chunk * p.oc + first);
         for (int64_t tile = j; tile < end; tile++) {
           const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
-          const Update u{row_of_taps(v, of_run) + k, read, args.dy + first, write, n, channels, sum(share.chunk) + (of_run * plan.run + k) * p.oc + first,
-                         p.oc, start, ahead.call()};
+          const Update u{row_of_taps(v, of_run) + k,
+                         read,
+                         args.dy + first,
+                         write,
+                         n,
+                         channels,
+                         sum(share.chunk) + (of_run * plan.run + k) * p.oc + first,
+                         p.oc,
+                         start,
+                         ahead.call()};
           update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
         }
       }
@@ -179,7 +186,8 @@ class WeightGradient {
   }
 
   /** dw with K in lanes: a row of the sum is an output channel. */
-  void add_transposed(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead) const {
+  void add_transposed(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start,
+                      Ahead& ahead) const {
     const Problem& p = plan.p;
     const int64_t K = depth(p);
     const Cut rows(p.oc, rows_of_tile());
@@ -189,7 +197,15 @@ class WeightGradient {
       const int64_t first = q.first * lanes, width = smaller(q.vectors * lanes, plan.run - first);
       for (int64_t j = share.first_tile; j < share.last_tile; j++) {
         const int64_t oc = rows.begin(j), count = rows.begin(j + 1) - oc;
-        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + first, read, n, width, sum(share.chunk) + oc * K + of_run * plan.run + first, K, start,
+        const Update u{args.dy + oc,
+                       write,
+                       row_of_taps(v, of_run) + first,
+                       read,
+                       n,
+                       width,
+                       sum(share.chunk) + oc * K + of_run * plan.run + first,
+                       K,
+                       start,
                        ahead.call()};
         update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
       }
@@ -197,7 +213,9 @@ class WeightGradient {
     if (args.db && share.first_panel == 0 && share.first_tile == 0) sum_rows(args.dy, write, n, p.oc, start, db_parts + share.chunk * p.oc);
   }
 
-  const float* row_of_taps(const View& v, int64_t i) const { return v.origin + i / plan.p.h.taps * v.pitch_t + i % plan.p.h.taps * v.pitch_h; }
+  const float* row_of_taps(const View& v, int64_t i) const {
+    return v.origin + i / plan.p.h.taps * v.pitch_t + i % plan.p.h.taps * v.pitch_h;
+  }
   int64_t rows_of_tile() const { return ceil_div(plan.k_in_lanes ? plan.p.oc : plan.run, run_tiles); }
   Panel panel_of(int64_t columns, int64_t i) const { return panel(vectors(columns), plan.most_vectors, i); }
   /** A chunk's own dw. */
