@@ -1,0 +1,100 @@
+// `npm test`: everything there is to test, in one go. `npm test -- --only mocha,native` runs some of the parts.
+// The system programs that tests need are installed with apt where that is allowed; otherwise one line names them and the run fails.
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+process.chdir(root)
+
+const levels = ['reference', 'avx2', 'avx512', 'avx512_bf16']
+const parts = {
+  generated: () => run(process.execPath, ['scripts/generate-ops.mjs', '--check']),
+  types: () => run(path.join('node_modules', '.bin', 'tsc'), ['--noEmit', '-p', 'tsconfig.all.json']),
+  native: nativeTests,
+  sanitizers: sanitizerTests,
+  mocha: () => run(process.execPath, [path.join('node_modules', 'mocha', 'bin', 'mocha.js'), ...process.argv.slice(2).filter((a, i, all) => !a.startsWith('--only') && all[i - 1] !== '--only')]),
+}
+
+const only = option('only')?.split(',')
+for (const name of only ?? []) if (!(name in parts)) stop(`there is no part "${name}": ${Object.keys(parts).join(', ')}`)
+
+const results = []
+const notes = []
+installPrograms()
+if (!fs.existsSync('build/Release/tvn.node') || !fs.existsSync('dist/index.js')) stop('nothing is built yet: npm install')
+for (const [name, part] of Object.entries(parts)) {
+  if (only && !only.includes(name)) continue
+  console.log(`\n── ${name} ──`)
+  const begin = Date.now()
+  const ok = part()
+  results.push({ name, ok, seconds: (Date.now() - begin) / 1000 })
+}
+console.log('')
+for (const { name, ok, seconds } of results) console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name} (${seconds.toFixed(0)} s)`)
+for (const note of notes) console.log(`note  ${note}`)
+const failed = results.filter(({ ok }) => !ok).length
+console.log(`${results.length - failed} passed, ${failed} failed`)
+process.exit(failed > 0 ? 1 : 0)
+
+function run(program, args, env = {}) {
+  const { status, signal } = spawnSync(program, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+  if (signal) console.log(`${program} ended by ${signal}`)
+  return status === 0
+}
+
+function option(name) {
+  const at = process.argv.findIndex((argument) => argument === `--${name}` || argument.startsWith(`--${name}=`))
+  if (at < 0) return undefined
+  return process.argv[at].includes('=') ? process.argv[at].split('=')[1] : process.argv[at + 1]
+}
+
+function stop(why) {
+  console.error(why)
+  process.exit(2)
+}
+
+/** ffmpeg writes the videos that the data tests read; GoogleTest runs the native tests. */
+function installPrograms() {
+  const missing = []
+  if (spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
+  if (!fs.existsSync('/usr/include/gtest/gtest.h') && !fs.existsSync('/usr/local/include/gtest/gtest.h')) missing.push('libgtest-dev')
+  if (missing.length === 0) return
+  const command = `apt-get update && apt-get install -y ${missing.join(' ')}`
+  const allowed = process.getuid?.() === 0 && !spawnSync('apt-get', ['--version']).error
+  console.log(allowed ? `installing ${missing.join(', ')}` : '')
+  const { status, stderr } = allowed ? spawnSync('sh', ['-c', command], { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }) : { status: 1 }
+  if (status !== 0) stop(`the tests need ${missing.join(' and ')}: ${command}${stderr ? `\n${stderr}` : ''}`)
+}
+
+function build(directory, flags) {
+  const generator = spawnSync('ninja', ['--version']).error ? [] : ['-G', 'Ninja']
+  return (
+    run('cmake', ['-S', '.', '-B', directory, ...generator, '-DTVN_TESTS=ON', ...flags, '--log-level=WARNING']) &&
+    run('cmake', ['--build', directory, '--parallel', '2', '--target', 'tvn_test'], { NINJA_STATUS: '[%f/%t] ' })
+  )
+}
+
+/** The native tests once for every instruction set that this CPU has. */
+function nativeTests() {
+  if (!build('build/test', ['-DCMAKE_BUILD_TYPE=Release'])) return false
+  const detect = "process.env.TVN_MAX_ISA = ''; console.log(require('./build/Release/tvn.node').cpu().isa)"
+  const best = spawnSync(process.execPath, ['-e', detect], { encoding: 'utf8' }).stdout.trim()
+  let ok = true
+  for (const [i, level] of levels.entries()) {
+    if (i > levels.indexOf(best)) {
+      notes.push(`native tests for ${level} did not run: this CPU has ${best} at most`)
+      continue
+    }
+    console.log(`TVN_MAX_ISA=${level}`)
+    ok = run('build/test/tvn_test', ['--gtest_brief=1'], { TVN_MAX_ISA: level }) && ok
+  }
+  return ok
+}
+
+/** The native tests under AddressSanitizer and UndefinedBehaviorSanitizer. */
+function sanitizerTests() {
+  if (!build('build/sanitize', ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1', '-DTVN_SANITIZE=address,undefined'])) return false
+  return run('build/sanitize/tvn_test', ['--gtest_brief=1'], { UBSAN_OPTIONS: 'print_stacktrace=1' })
+}
