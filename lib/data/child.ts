@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** A child that answers no more: it crashed, or was ended because it took too long, too much memory, or was not wanted any more. */
 export class ChildEnded {
@@ -41,7 +42,7 @@ export class Child<Question extends object, Answer> {
   constructor(url: string, module: string) {
     const extension = path.extname(fileURLToPath(url))
     this.#process = fork(new URL(`${module}${extension}`, url), {
-      execArgv: extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [],
+      execArgv: extension === '.ts' ? ['--import', pathToFileURL(createRequire(url).resolve('tsx')).href] : [],
       stdio: ['ignore', 'ignore', isVerbose() ? 'inherit' : 'ignore', 'ipc'],
       serialization: 'advanced',
     })
