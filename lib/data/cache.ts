@@ -27,7 +27,10 @@ export async function cacheFolder(cacheDir: string | undefined, ...names: readon
   try {
     await mkdir(folder, { recursive: true })
   } catch (cause) {
-    throw new TvnError('ERR_FILE', `${folder}: the cache folder cannot be made, ${describeFileError(cause)}`, { hint: 'set TVN_CACHE_DIR to a folder that can be written', cause })
+    throw new TvnError('ERR_FILE', `${folder}: the cache folder cannot be made, ${describeFileError(cause)}`, {
+      hint: 'set TVN_CACHE_DIR to a folder that can be written',
+      cause,
+    })
   }
   return folder
 }

@@ -70,7 +70,8 @@ export class Child<Question extends object, Answer> {
       const onExit = (code: number | null, killed: string | null): void => fail('crash', killed ?? `exit code ${code}`)
       const onAbort = (): void => fail('abort')
       const timeout = seconds === undefined ? undefined : setTimeout(() => fail('time'), seconds * 1000)
-      const memory = memoryBytes === undefined ? undefined : setInterval(() => (residentBytes(child.pid ?? 0) ?? 0) > memoryBytes && fail('memory'), memoryCheckMs)
+      const memory =
+        memoryBytes === undefined ? undefined : setInterval(() => (residentBytes(child.pid ?? 0) ?? 0) > memoryBytes && fail('memory'), memoryCheckMs)
       const done = (result: Answer | ChildEnded): void => {
         clearTimeout(timeout)
         clearInterval(memory)
@@ -100,10 +101,10 @@ export class Child<Question extends object, Answer> {
 }
 
 /** In the forked process: answers each question in turn, leaves Ctrl-C (which a terminal sends to both) to the parent, and ends with it. */
-export function answer<Question, Answer>(reply: (question: Question) => Promise<Answer>): void {
+export function answer(reply: (question: unknown) => Promise<unknown>): void {
   process.on('disconnect', () => process.exit(0))
   process.on('SIGINT', () => {})
-  process.on('message', async (question) => process.send?.(await reply(question as Question)))
+  process.on('message', (question) => void reply(question).then((given) => process.send?.(given)))
 }
 
 const parent = process.ppid

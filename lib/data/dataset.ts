@@ -87,7 +87,13 @@ export interface DataOptions {
  * Tells progress and, from the speed so far, the time left. `already` pieces were done before and took no time now;
  * `clock` gives milliseconds.
  */
-export function progressOf(phase: DataProgress['phase'], total: number, onProgress: DataOptions['onProgress'], already = 0, clock: () => number = () => performance.now()): (done: number) => void {
+export function progressOf(
+  phase: DataProgress['phase'],
+  total: number,
+  onProgress: DataOptions['onProgress'],
+  already = 0,
+  clock: () => number = () => performance.now(),
+): (done: number) => void {
   const begun = clock()
   return (done) => {
     const eta = done > already ? ((clock() - begun) / (done - already) / 1000) * (total - done) : undefined

@@ -34,7 +34,11 @@ export async function openDataset(source: string, options: OpenOptions = {}): Pr
 
 async function openFolder(root: string, options: OpenOptions): Promise<Dataset> {
   const listing = await list(root)
-  const contents = await hashFiles(root, listing.samples.map((sample) => sample.path), options)
+  const contents = await hashFiles(
+    root,
+    listing.samples.map((sample) => sample.path),
+    options,
+  )
   const hashes = new Map<string, string>()
   const quarantined: Quarantined[] = []
   for (const [file, content] of contents) {
@@ -48,7 +52,8 @@ async function openFolder(root: string, options: OpenOptions): Promise<Dataset> 
   quarantined.push(...assigned.quarantined, ...untrainable)
   requireUsable(root, labels, task, samples, quarantined)
   for (const name of labels) {
-    if (!label().safeParse(name).success) throw new TvnError('ERR_DATASET', `${root}: the class name ${JSON.stringify(name)} must be a text of 1 to 100 characters on one line`)
+    if (!label().safeParse(name).success)
+      throw new TvnError('ERR_DATASET', `${root}: the class name ${JSON.stringify(name)} must be a text of 1 to 100 characters on one line`)
   }
   return { name: path.basename(root), root, labels, task, flip: options.flip ?? false, samples, quarantined }
 }
@@ -76,9 +81,16 @@ export function requireUsable(root: string, labels: readonly string[], task: Tas
   const left = first ? ` (${quarantined.length} left out; ${path.relative(root, first.path) || first.path}: ${first.reason})` : ''
   if (samples.length === 0) throw new TvnError('ERR_DATASET', `${root}: no usable videos${left}`, { hint: expectedLayout })
   const fewest = task === 'single-label' ? 2 : 1
-  if (labels.length < fewest) throw new TvnError('ERR_DATASET', `${root}: no usable classes to tell apart: at least ${fewest} with training videos are needed, found ${labels.join(', ') || 'none'}${left}`, { hint: expectedLayout })
+  if (labels.length < fewest)
+    throw new TvnError(
+      'ERR_DATASET',
+      `${root}: no usable classes to tell apart: at least ${fewest} with training videos are needed, found ${labels.join(', ') || 'none'}${left}`,
+      { hint: expectedLayout },
+    )
   for (const split of splits) {
     if (samples.some((sample) => sample.split === split)) continue
-    throw new TvnError('ERR_DATASET', `${root}: no usable videos in the ${split} split${left}`, { hint: 'a class needs three videos or more to have one in each split' })
+    throw new TvnError('ERR_DATASET', `${root}: no usable videos in the ${split} split${left}`, {
+      hint: 'a class needs three videos or more to have one in each split',
+    })
   }
 }

@@ -5,7 +5,17 @@ import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { cacheFolder, diskFull, removeStaleFiles, temporaryFile } from './cache.js'
 import { hashFiles, sha256 } from './content-hash.js'
-import { type DataOptions, type Dataset, type PreparedDataset, type PreparedSample, progressOf, type Quarantined, type Sample, type Split, type StoredVideo, splits } from './dataset.js'
+import {
+  type DataOptions,
+  type Dataset,
+  type PreparedDataset,
+  type PreparedSample,
+  progressOf,
+  type Quarantined,
+  type Sample,
+  type Split,
+  type StoredVideo,
+} from './dataset.js'
 import { type DecodeLimits, frameFilters } from './decoder/decoder.js'
 import { maxRate } from './decoder/frame-grid.js'
 import { DecoderPool } from './decoder/pool.js'
@@ -59,7 +69,11 @@ const decodeSettings = JSON.stringify([storeVersion, frameFilters, maxRate])
 /** The stored video of each file that can be decoded; the others are quarantined. */
 async function decodeAll(dataset: Dataset, options: PrepareOptions, quarantined: Quarantined[]): Promise<Map<string, StoredVideo>> {
   const { cacheDir, onProgress } = options
-  const contents = await hashFiles(dataset.root, dataset.samples.map((sample) => sample.path), { ...options, onProgress: undefined })
+  const contents = await hashFiles(
+    dataset.root,
+    dataset.samples.map((sample) => sample.path),
+    { ...options, onProgress: undefined },
+  )
   const folder = await cacheFolder(cacheDir, 'frames')
   await removeStaleFiles(folder)
   const filesOf = new Map<string, string[]>()
@@ -96,7 +110,12 @@ interface StoreJob {
 }
 
 /** Decodes with a pool of processes; each job's result is its video or the reason why there is none. */
-async function storeMissing(jobs: readonly StoreJob[], options: PrepareOptions, folder: string, onResult: (job: StoreJob, result: StoredVideo | string) => void): Promise<void> {
+async function storeMissing(
+  jobs: readonly StoreJob[],
+  options: PrepareOptions,
+  folder: string,
+  onResult: (job: StoreJob, result: StoredVideo | string) => void,
+): Promise<void> {
   const { signal, limits } = options
   const pool = new DecoderPool({ limits })
   const failure = new AbortController()
@@ -128,7 +147,8 @@ async function store({ stored, files }: StoreJob, pool: DecoderPool, folder: str
   const temporary = temporaryFile(stored)
   const outcome = await pool.decode(files[0] as string, temporary, signal)
   if (outcome.kind === 'failed') return outcome.reason
-  if (outcome.kind === 'unwritable') throw outcome.code === 'ENOSPC' ? diskFull(folder) : new TvnError('ERR_FILE', `${folder}: the frame store cannot be written, ${outcome.message}`)
+  if (outcome.kind === 'unwritable')
+    throw outcome.code === 'ENOSPC' ? diskFull(folder) : new TvnError('ERR_FILE', `${folder}: the frame store cannot be written, ${outcome.message}`)
   await rename(temporary, stored)
   const video = readFrameFile(stored)
   if (video === undefined) throw new TvnError('ERR_FILE', `${stored}: the decoded frames cannot be read back`)

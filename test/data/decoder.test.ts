@@ -86,16 +86,23 @@ for (const kind of ['node-av', 'ffmpeg'] as const) {
       ffmpeg('-i', solid, '-c', 'copy', '-metadata:s:v', 'rotate=90', turned)
       const outcome = await decoder.decode({ file: turned, target, limits: defaultLimits })
       expect(outcome).to.include({ kind: 'decoded', width: 32, height: 64 })
-      const pixel = (x: number, y: number): number[] => [...readFileSync(target).subarray(4096 + (y * 32 + x) * 3).subarray(0, 3)]
+      const pixel = (x: number, y: number): number[] => [
+        ...readFileSync(target)
+          .subarray(4096 + (y * 32 + x) * 3)
+          .subarray(0, 3),
+      ]
       const blues = [pixel(16, 4), pixel(16, 60)].map(([r = 0, , b = 0]) => b - r)
       expect(Math.max(...blues)).to.be.above(150)
       expect(Math.min(...blues)).to.be.below(-150)
     })
 
     it('gives a file up that is too large in frames, memory or time', async () => {
-      const limited = (limits: object): Promise<Outcome> => decoder.decode({ file: file('sixty.mov'), target: newTarget(), limits: { ...defaultLimits, ...limits } })
+      const limited = (limits: object): Promise<Outcome> =>
+        decoder.decode({ file: file('sixty.mov'), target: newTarget(), limits: { ...defaultLimits, ...limits } })
       expect(await limited({ pixels: 1000 })).to.deep.include({ kind: 'failed', reason: 'its frames are larger than 8192×4320' })
-      expect(await limited({ storeBytes: 5e6 })).to.have.property('reason').that.matches(/^too long: /)
+      expect(await limited({ storeBytes: 5e6 }))
+        .to.have.property('reason')
+        .that.matches(/^too long: /)
       expect(decoder.isUsable).to.equal(true)
     })
 
@@ -209,7 +216,11 @@ describe('decodeVideo', function () {
   })
 
   it('names the file and the reason', async () => {
-    for (const [name, reason] of [['text.mp4', /text\.mp4: not a video/], ['.none.mp4', /none\.mp4: does not exist/], ['.', /: is a folder/]] as const) {
+    for (const [name, reason] of [
+      ['text.mp4', /text\.mp4: not a video/],
+      ['.none.mp4', /none\.mp4: does not exist/],
+      ['.', /: is a folder/],
+    ] as const) {
       const error = await decodeVideo(file(name), { cacheDir }).catch((caught: unknown) => caught)
       expect(error).to.be.instanceOf(TvnError).and.include({ code: 'ERR_DECODE' })
       expect((error as TvnError).message).to.match(reason)

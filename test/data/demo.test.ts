@@ -57,25 +57,36 @@ function measure(luma: Uint8Array): { area: number; x: number; y: number } {
     sums.cy += light * Math.cos(y)
     sums.sy += light * Math.sin(y)
   })
-  const angle = (s: number, c: number): number => (((Math.atan2(s, c) / (2 * Math.PI)) * frameSize) + frameSize) % frameSize
+  const angle = (s: number, c: number): number => ((Math.atan2(s, c) / (2 * Math.PI)) * frameSize + frameSize) % frameSize
   return { area, x: angle(sums.sx, sums.cx), y: angle(sums.sy, sums.cy) }
 }
 
 describe('demo clips', () => {
   it('draw the sprite at its place and size, also across the edges', () => {
-    for (const [x, y] of [[48, 48], [0, 30], [95.5, 95.5], [20, 191], [-5, -200]] as const) {
+    for (const [x, y] of [
+      [48, 48],
+      [0, 30],
+      [95.5, 95.5],
+      [20, 191],
+      [-5, -200],
+    ] as const) {
       for (const u of [0, 0.5, 0.99, 1.25, -0.75]) {
         const [luma] = lumas(plain({ start: { x, y, u, angle: 1 } }), 1)
         const found = measure(luma as Uint8Array)
         const radius = 16 * 2.5 ** (u - Math.floor(u))
         expect(found.area, `area at ${x}, ${y}, ${u}`).to.be.closeTo(Math.PI * radius ** 2, 0.02 * Math.PI * radius ** 2)
-        for (const [got, put] of [[found.x, x], [found.y, y]] as const) expect(Math.abs(((got - put + 48 + 960) % 96) - 48), `centre at ${x}, ${y}`).to.be.below(0.1)
+        for (const [got, put] of [
+          [found.x, x],
+          [found.y, y],
+        ] as const)
+          expect(Math.abs(((got - put + 48 + 960) % 96) - 48), `centre at ${x}, ${y}`).to.be.below(0.1)
       }
     }
   })
 
   it('draw the four shapes in their proportions', () => {
-    const areaOf = (shape: ClipPlan['shape']): number => measure(lumas(plain({ shape, start: { x: 48, y: 48, u: 0.999, angle: 0.7 } }), 1)[0] as Uint8Array).area / 1600
+    const areaOf = (shape: ClipPlan['shape']): number =>
+      measure(lumas(plain({ shape, start: { x: 48, y: 48, u: 0.999, angle: 0.7 } }), 1)[0] as Uint8Array).area / 1600
     expect(areaOf('disc')).to.be.closeTo(Math.PI, 0.03)
     expect(areaOf('rectangle')).to.be.closeTo(4 * 0.8 * 0.65, 0.03)
     expect(areaOf('triangle')).to.be.closeTo((3 * Math.sqrt(3)) / 4, 0.03)
@@ -85,7 +96,8 @@ describe('demo clips', () => {
   it('paint halves, outlines and stripes', () => {
     const white = [255, 255, 255] as const
     const black = [0, 0, 0] as const
-    const shareOf = (paint: ClipPlan['paint']): number => measure(lumas(plain({ paint, start: { x: 48, y: 48, u: 0.999, angle: 0.3 } }), 1)[0] as Uint8Array).area / (Math.PI * 1600)
+    const shareOf = (paint: ClipPlan['paint']): number =>
+      measure(lumas(plain({ paint, start: { x: 48, y: 48, u: 0.999, angle: 0.3 } }), 1)[0] as Uint8Array).area / (Math.PI * 1600)
     expect(shareOf({ kind: 'halves', angle: 1, bright: white, dark: black })).to.be.closeTo(0.5, 0.01)
     expect(shareOf({ kind: 'hollow', color: white })).to.be.closeTo(1 - 0.75 ** 2, 0.01)
     expect(shareOf({ kind: 'striped', angle: 1, stripesPerRadius: 8, light: white, dark: black })).to.be.closeTo(0.5, 0.03)
@@ -138,11 +150,17 @@ describe('demo clips', () => {
         return { mean, error: Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (clips - 1) / clips) }
       })
     })
-    for (const a of stats) for (const b of stats) for (const f of [0, 1]) expect(Math.abs((a[f]?.mean ?? 0) - (b[f]?.mean ?? 0))).to.be.below(4.5 * Math.hypot(a[f]?.error ?? 0, b[f]?.error ?? 0))
+    for (const a of stats)
+      for (const b of stats)
+        for (const f of [0, 1]) expect(Math.abs((a[f]?.mean ?? 0) - (b[f]?.mean ?? 0))).to.be.below(4.5 * Math.hypot(a[f]?.error ?? 0, b[f]?.error ?? 0))
     // the pose is uniform at the start and so at any time
     for (const axis of ['x', 'y', 'u', 'angle'] as const) {
       const range = { x: 96, y: 96, u: 1, angle: 2 * Math.PI }[axis]
-      const late = motions.flatMap((kind) => Array.from({ length: 200 }, (_, i) => planClip(9, 'train', kind, i)).map(({ start, rate }) => ((((start[axis] + 47 * rate[axis]) / range) % 1) + 1) % 1))
+      const late = motions.flatMap((kind) =>
+        Array.from({ length: 200 }, (_, i) => planClip(9, 'train', kind, i)).map(
+          ({ start, rate }) => ((((start[axis] + 47 * rate[axis]) / range) % 1) + 1) % 1,
+        ),
+      )
       const quarters = [0, 1, 2, 3].map((q) => late.filter((value) => Math.floor(value * 4) === q).length)
       for (const n of quarters) expect(n, axis).to.be.closeTo(400, 5 * Math.sqrt(300))
     }
@@ -150,7 +168,8 @@ describe('demo clips', () => {
 
   it('differ between splits, classes and numbers, and repeat for a seed', () => {
     const keys = new Set<string>()
-    for (const split of ['train', 'val', 'test'] as const) for (const kind of classes) for (const index of [0, 1]) keys.add(JSON.stringify(planClip(1, split, kind, index).start))
+    for (const split of ['train', 'val', 'test'] as const)
+      for (const kind of classes) for (const index of [0, 1]) keys.add(JSON.stringify(planClip(1, split, kind, index).start))
     expect(keys.size).to.equal(60)
     const plan = planClip(2, 'test', 'hollow', 4)
     expect(planClip(2, 'test', 'hollow', 4)).to.deep.equal(plan)
@@ -161,13 +180,18 @@ describe('demo clips', () => {
 describe('makeDemo', function () {
   this.timeout(120_000)
   const cacheDir = temporaryFolder('demo')
-  const files = (root: string): string[] => readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(path.join(root, name)).isFile()).sort()
+  const files = (root: string): string[] =>
+    readdirSync(root, { recursive: true, encoding: 'utf8' })
+      .filter((name) => statSync(path.join(root, name)).isFile())
+      .sort()
 
   it('makes H.264 files, class by class and split by split, once', async () => {
     const progress: DataProgress[] = []
     const root = await makeDemo(small, { cacheDir, onProgress: (now) => progress.push(now) })
     expect(path.basename(root)).to.match(/^demo-[0-9a-f]{12}$/)
-    const expected = (['train', 'val', 'test'] as const).flatMap((split) => classes.flatMap((kind) => Array.from({ length: small.clipsPerClass[split] }, (_, i) => `${split}/${kind}/00${i}.mp4`)))
+    const expected = (['train', 'val', 'test'] as const).flatMap((split) =>
+      classes.flatMap((kind) => Array.from({ length: small.clipsPerClass[split] }, (_, i) => `${split}/${kind}/00${i}.mp4`)),
+    )
     expect(files(root)).to.deep.equal([...expected, 'complete.json'].sort())
     expect(progress.map(({ done }) => done)).to.deep.equal(Array.from({ length: 41 }, (_, i) => i))
     expect(readFileSync(path.join(root, 'test/left/000.mp4')).includes('avc1')).to.equal(true)
@@ -180,7 +204,8 @@ describe('makeDemo', function () {
     const other = temporaryFolder('demo')
     const roots = [await makeDemo(small, { cacheDir }), await makeDemo(small, { cacheDir: other })]
     const names = files(roots[0] as string).filter((name) => name.endsWith('.mp4'))
-    for (const name of names) expect(readFileSync(path.join(roots[0] as string, name)).equals(readFileSync(path.join(roots[1] as string, name))), name).to.equal(true)
+    for (const name of names)
+      expect(readFileSync(path.join(roots[0] as string, name)).equals(readFileSync(path.join(roots[1] as string, name))), name).to.equal(true)
     expect(await makeDemo({ ...small, seed: 8, clipsPerClass: { train: 1, val: 1, test: 1 } }, { cacheDir })).to.not.equal(roots[0])
 
     const dataset = await prepareDataset(await openDataset(roots[0] as string, { cacheDir }), { cacheDir })
@@ -202,7 +227,11 @@ describe('makeDemo', function () {
 
   it('is gone on with after a kill, also by two at once', async () => {
     const shared = temporaryFolder('demo')
-    const start = (): ReturnType<typeof fork> => fork(new URL('./demo-child.ts', import.meta.url), [JSON.stringify(small), shared], { execArgv: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href], stdio: 'ignore' })
+    const start = (): ReturnType<typeof fork> =>
+      fork(new URL('./demo-child.ts', import.meta.url), [JSON.stringify(small), shared], {
+        execArgv: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href],
+        stdio: 'ignore',
+      })
     const killed = start()
     await once(killed, 'message') // ten clips are made
     killed.kill('SIGKILL')
@@ -223,7 +252,9 @@ describe('makeDemo', function () {
 
   it('can be aborted', async () => {
     const abort = new AbortController()
-    const error = await makeDemo({ ...small, seed: 9 }, { cacheDir, signal: abort.signal, onProgress: ({ done }) => done === 3 && abort.abort() }).catch((caught: unknown) => caught)
+    const error = await makeDemo({ ...small, seed: 9 }, { cacheDir, signal: abort.signal, onProgress: ({ done }) => done === 3 && abort.abort() }).catch(
+      (caught: unknown) => caught,
+    )
     expect(error).to.include({ code: 'ERR_ABORTED' })
   })
 
@@ -239,6 +270,10 @@ describe('makeDemo', function () {
     }
     await ffmpegEncoder(ffmpegProgram).encode(file, frames())
     expect(readFileSync(file).includes('avc1')).to.equal(true)
-    expect(await ffmpegEncoder(ffmpegProgram).encode('/none/x.mp4', frames()).catch((caught: Error) => caught.message)).to.match(/cannot encode \/none\/x\.mp4/)
+    expect(
+      await ffmpegEncoder(ffmpegProgram)
+        .encode('/none/x.mp4', frames())
+        .catch((caught: Error) => caught.message),
+    ).to.match(/cannot encode \/none\/x\.mp4/)
   })
 })

@@ -19,25 +19,51 @@ const indices = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
 describe('FrameGrid', () => {
   it('keeps every frame of an even video, wherever it starts', () => {
     fc.assert(
-      fc.property(fc.constantFrom([24, 1], [30000, 1001], [15, 1], [25, 2], [30, 1]), fc.double({ min: -1e4, max: 1e4, noNaN: true }), fc.integer({ min: 1, max: 400 }), (rate, start, n) => {
-        const [num, den] = rate as [number, number]
-        const { grid, shown } = run([num, den], indices(n).map((i) => start + (i * den) / num))
-        expect(shown).to.deep.equal(indices(n))
-        expect(grid.rate[0] / grid.rate[1]).to.equal(num / den)
-        expect(grid.length).to.equal(n)
-      }),
+      fc.property(
+        fc.constantFrom([24, 1], [30000, 1001], [15, 1], [25, 2], [30, 1]),
+        fc.double({ min: -1e4, max: 1e4, noNaN: true }),
+        fc.integer({ min: 1, max: 400 }),
+        (rate, start, n) => {
+          const [num, den] = rate as [number, number]
+          const { grid, shown } = run(
+            [num, den],
+            indices(n).map((i) => start + (i * den) / num),
+          )
+          expect(shown).to.deep.equal(indices(n))
+          expect(grid.rate[0] / grid.rate[1]).to.equal(num / den)
+          expect(grid.length).to.equal(n)
+        },
+      ),
     )
   })
 
   it('keeps every frame when timestamps are rounded to milliseconds', () => {
-    expect(run([24, 1], indices(240).map((i) => Math.round((i * 1000) / 24) / 1000)).shown).to.deep.equal(indices(240))
+    expect(
+      run(
+        [24, 1],
+        indices(240).map((i) => Math.round((i * 1000) / 24) / 1000),
+      ).shown,
+    ).to.deep.equal(indices(240))
   })
 
   it('thins fast videos to a whole fraction of their rate, at most 30', () => {
-    for (const [rate, kept] of [[60, 2], [50, 2], [48, 2], [120, 4], [90, 3], [100, 4], [31, 2]] as const) {
-      const { grid, shown } = run([rate, 1], indices(rate).map((i) => i / rate))
+    for (const [rate, kept] of [
+      [60, 2],
+      [50, 2],
+      [48, 2],
+      [120, 4],
+      [90, 3],
+      [100, 4],
+      [31, 2],
+    ] as const) {
+      const { grid, shown } = run(
+        [rate, 1],
+        indices(rate).map((i) => i / rate),
+      )
       expect(shown, `${rate} fps`).to.deep.equal(indices(rate).filter((i) => i % kept === 0))
-      expect(grid.rate[0] / grid.rate[1]).to.equal(rate / kept).and.at.most(maxRate)
+      expect(grid.rate[0] / grid.rate[1])
+        .to.equal(rate / kept)
+        .and.at.most(maxRate)
     }
   })
 
@@ -57,7 +83,14 @@ describe('FrameGrid', () => {
   })
 
   it('falls back to 30 a second where the rate is nonsense', () => {
-    for (const rate of [[0, 0], [0, 1], [90000, 1], [-5, 1], [1, 0]] as const) expect(new FrameGrid(rate).rate).to.deep.equal([30, 1])
+    for (const rate of [
+      [0, 0],
+      [0, 1],
+      [90000, 1],
+      [-5, 1],
+      [1, 0],
+    ] as const)
+      expect(new FrameGrid(rate).rate).to.deep.equal([30, 1])
   })
 
   it('never shows more than the time that passed, whatever the timestamps', () => {

@@ -38,12 +38,26 @@ function idsOf(dataset: Dataset, split: Split): string[] {
 
 describe('openDataset: a folder per class', () => {
   it('takes given splits as they are', async () => {
-    const root = folder({ 'train/b/1.mp4': '1', 'train/a/2.avi': '2', 'val/a/3.mp4': '3', 'val/b/x/deep.mp4': '4', 'test/b/5.webm': '5', 'test/a/6.mov': '6', 'train/a/.hidden': 'h', 'readme.md': 'text' })
+    const root = folder({
+      'train/b/1.mp4': '1',
+      'train/a/2.avi': '2',
+      'val/a/3.mp4': '3',
+      'val/b/x/deep.mp4': '4',
+      'test/b/5.webm': '5',
+      'test/a/6.mov': '6',
+      'train/a/.hidden': 'h',
+      'readme.md': 'text',
+    })
     const dataset = await openDataset(root, { cacheDir })
     expect(dataset).to.deep.include({ name: path.basename(root), root, labels: ['a', 'b'], task: 'single-label', flip: false, quarantined: [] })
     expect(idsOf(dataset, 'train').sort()).to.deep.equal(['train/a/2.avi', 'train/b/1.mp4'])
     expect(idsOf(dataset, 'val')).to.have.members(['val/a/3.mp4', 'val/b/x/deep.mp4'])
-    expect(dataset.samples.find(({ id }) => id === 'test/a/6.mov')).to.deep.equal({ id: 'test/a/6.mov', path: path.join(root, 'test/a/6.mov'), labels: ['a'], split: 'test' })
+    expect(dataset.samples.find(({ id }) => id === 'test/a/6.mov')).to.deep.equal({
+      id: 'test/a/6.mov',
+      path: path.join(root, 'test/a/6.mov'),
+      labels: ['a'],
+      split: 'test',
+    })
     expect(await openDataset(root, { cacheDir, flip: true })).to.have.property('flip', true)
   })
 
@@ -51,9 +65,17 @@ describe('openDataset: a folder per class', () => {
     const root = folder({ ...clips('a', 40), ...clips('b', 3), ...clips('c', 7) })
     const dataset = await openDataset(root, { cacheDir })
     const count = (split: Split, label: string): number => dataset.samples.filter((sample) => sample.split === split && sample.labels[0] === label).length
-    expect((['train', 'val', 'test'] as const).map((split) => ['a', 'b', 'c'].map((label) => count(split, label)))).to.deep.equal([[28, 1, 5], [6, 1, 1], [6, 1, 1]])
+    expect((['train', 'val', 'test'] as const).map((split) => ['a', 'b', 'c'].map((label) => count(split, label)))).to.deep.equal([
+      [28, 1, 5],
+      [6, 1, 1],
+      [6, 1, 1],
+    ])
 
-    const renamed = folder(Object.fromEntries(Object.entries({ ...clips('a', 40), ...clips('b', 3), ...clips('c', 7) }).map(([name, text]) => [name.replace('.mp4', '-new.avi'), text])))
+    const renamed = folder(
+      Object.fromEntries(
+        Object.entries({ ...clips('a', 40), ...clips('b', 3), ...clips('c', 7) }).map(([name, text]) => [name.replace('.mp4', '-new.avi'), text]),
+      ),
+    )
     const splitOf = (set: Dataset): Record<string, Split> => Object.fromEntries(set.samples.map(({ id, split }) => [id.replace('-new.avi', '.mp4'), split]))
     expect(splitOf(await openDataset(renamed, { cacheDir }))).to.deep.equal(splitOf(dataset))
   })
@@ -65,10 +87,23 @@ describe('openDataset: a folder per class', () => {
 
   it('never has one content in two splits, and leaves copies out', async () => {
     const dataset = await openDataset(
-      folder({ ...clips('train/a', 3), 'train/a/leak.mp4': 'tested', 'val/a/leak.mp4': 'tested', 'test/a/x.mp4': 'tested', 'test/a/y.mp4': 'tested', ...clips('train/b', 3), ...clips('val/a', 1), ...clips('val/b', 1), ...clips('test/b', 1), 'train/b/0 again.mp4': 'train/a 0' }),
+      folder({
+        ...clips('train/a', 3),
+        'train/a/leak.mp4': 'tested',
+        'val/a/leak.mp4': 'tested',
+        'test/a/x.mp4': 'tested',
+        'test/a/y.mp4': 'tested',
+        ...clips('train/b', 3),
+        ...clips('val/a', 1),
+        ...clips('val/b', 1),
+        ...clips('test/b', 1),
+        'train/b/0 again.mp4': 'train/a 0',
+      }),
       { cacheDir },
     )
-    const reasons = Object.fromEntries(dataset.quarantined.map(({ path: file, reason }) => [path.relative(dataset.root, file), reason.replaceAll(`${dataset.root}/`, '')]))
+    const reasons = Object.fromEntries(
+      dataset.quarantined.map(({ path: file, reason }) => [path.relative(dataset.root, file), reason.replaceAll(`${dataset.root}/`, '')]),
+    )
     expect(reasons).to.deep.equal({
       'test/a/y.mp4': 'a copy of test/a/x.mp4',
       'train/a/leak.mp4': 'a copy of test/a/x.mp4',
@@ -89,7 +124,10 @@ describe('openDataset: a folder per class', () => {
   })
 
   it('leaves out classes without a training video', async () => {
-    const dataset = await openDataset(folder({ ...clips('train/a', 2), ...clips('train/b', 2), ...clips('val/a', 1), ...clips('val/c', 1), ...clips('test/b', 1) }), { cacheDir })
+    const dataset = await openDataset(
+      folder({ ...clips('train/a', 2), ...clips('train/b', 2), ...clips('val/a', 1), ...clips('val/c', 1), ...clips('test/b', 1) }),
+      { cacheDir },
+    )
     expect(dataset.labels).to.deep.equal(['a', 'b'])
     expect(dataset.quarantined.map(({ reason }) => reason)).to.deep.equal(['its class c has no training video'])
   })
@@ -119,10 +157,14 @@ describe('openDataset: a manifest', () => {
   const line = (value: object): string => `${JSON.stringify(value)}\n`
   const rows = ['a', 'b'].flatMap((label) => ['train', 'val', 'test'].map((split) => ({ path: `v/${label}-${split}.mp4`, labels: [label], split })))
   const files = Object.fromEntries(rows.map(({ path: name }) => [name, name]))
-  const withManifest = (lines: readonly object[], more: Record<string, string> = {}): string => folder({ ...files, ...more, 'manifest.jsonl': lines.map(line).join('') })
+  const withManifest = (lines: readonly object[], more: Record<string, string> = {}): string =>
+    folder({ ...files, ...more, 'manifest.jsonl': lines.map(line).join('') })
 
   it('carries splits, parts and several labels', async () => {
-    const root = withManifest([...rows, { path: 'v/c.mp4', labels: ['b', 'a', 'a'], split: 'train', start: 1.5, end: 4 }, { path: 'v/c.mp4', labels: [], split: 'train', start: 4 }], { 'v/c.mp4': 'c' })
+    const root = withManifest(
+      [...rows, { path: 'v/c.mp4', labels: ['b', 'a', 'a'], split: 'train', start: 1.5, end: 4 }, { path: 'v/c.mp4', labels: [], split: 'train', start: 4 }],
+      { 'v/c.mp4': 'c' },
+    )
     const dataset = await openDataset(root, { cacheDir })
     expect(dataset).to.include({ task: 'multi-label' })
     expect(dataset.labels).to.deep.equal(['a', 'b'])
@@ -134,7 +176,10 @@ describe('openDataset: a manifest', () => {
   })
 
   it('keeps the parts of one video in one split', async () => {
-    const root = withManifest([...rows, { path: 'v/c.mp4', labels: ['a'], split: 'train', end: 2 }, { path: 'v/c.mp4', labels: ['b'], split: 'val', start: 2 }], { 'v/c.mp4': 'c' })
+    const root = withManifest(
+      [...rows, { path: 'v/c.mp4', labels: ['a'], split: 'train', end: 2 }, { path: 'v/c.mp4', labels: ['b'], split: 'val', start: 2 }],
+      { 'v/c.mp4': 'c' },
+    )
     const { samples, quarantined } = await openDataset(root, { cacheDir })
     expect(samples.filter(({ path: file }) => file.endsWith('c.mp4')).map(({ split }) => split)).to.deep.equal(['val'])
     expect(quarantined.map(({ reason }) => reason)).to.deep.equal([`the same video is in the val split (${path.join(root, 'v/c.mp4')})`])

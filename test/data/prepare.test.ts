@@ -92,7 +92,9 @@ describe('prepareDataset', function () {
   it('can be aborted and goes on later', async () => {
     const slow = newCache()
     const abort = new AbortController()
-    const error = await failure(prepare(clips, { cacheDir: slow, signal: abort.signal, onProgress: ({ phase, done }) => phase === 'decode' && done === 3 && abort.abort() }))
+    const error = await failure(
+      prepare(clips, { cacheDir: slow, signal: abort.signal, onProgress: ({ phase, done }) => phase === 'decode' && done === 3 && abort.abort() }),
+    )
     expect(error.code).to.equal('ERR_ABORTED')
     expect(storedFiles(slow).length).to.be.within(3, 6)
     expect(storedFiles(slow).filter((name) => name.startsWith('.'))).to.deep.equal([])
@@ -129,7 +131,12 @@ describe('prepareDataset', function () {
     const root = path.join(base, 'parts')
     for (let i = 0; i < 6; i++) makeClip(path.join(root, `${i}.mkv`), i)
     const lines = Array.from({ length: 6 }, (_, i) => ({ path: `${i}.mkv`, labels: [i % 2 ? 'x' : 'y'], split: (['train', 'val', 'test'] as const)[i >> 1] }))
-    writeFileSync(path.join(root, 'manifest.jsonl'), [...lines, { path: '0.mkv', labels: ['x'], split: 'train', start: 1 }, { path: '0.mkv', labels: ['x'], split: 'train', start: 0.5, end: 9 }].map((line) => JSON.stringify(line)).join('\n'))
+    writeFileSync(
+      path.join(root, 'manifest.jsonl'),
+      [...lines, { path: '0.mkv', labels: ['x'], split: 'train', start: 1 }, { path: '0.mkv', labels: ['x'], split: 'train', start: 0.5, end: 9 }]
+        .map((line) => JSON.stringify(line))
+        .join('\n'),
+    )
     const dataset = await prepare(root, { cacheDir })
     expect(dataset.splits.train.map(({ id }) => id)).to.deep.equal(['0.mkv', '1.mkv', '0.mkv#0.5-9'])
     expect(dataset.splits.train[2]).to.include({ start: 0.5, end: 9 })
@@ -149,7 +156,11 @@ describe('prepareDataset', function () {
 
   it('is not harmed by kill -9 nor by another process at work, and leaves no process behind', async () => {
     const shared = newCache()
-    const start = (): ChildProcess => fork(new URL('./prepare-child.ts', import.meta.url), [clips, shared], { execArgv: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href], stdio: 'ignore' })
+    const start = (): ChildProcess =>
+      fork(new URL('./prepare-child.ts', import.meta.url), [clips, shared], {
+        execArgv: ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href],
+        stdio: 'ignore',
+      })
     const killed = start()
     await once(killed, 'message') // one video is stored
     const children = childrenOf(killed.pid as number)
@@ -163,7 +174,8 @@ describe('prepareDataset', function () {
     const [a, b] = [await prepare(clips, { cacheDir: shared }), await prepare(clips, { cacheDir })]
     expect(portable(a, shared)).to.deep.equal(portable(b, cacheDir))
     expect(storedFiles(shared)).to.deep.equal(storedFiles(cacheDir).filter((name) => storedFiles(shared).includes(name)))
-    for (const name of storedFiles(shared)) expect(readFileSync(path.join(shared, 'frames', name)).equals(readFileSync(path.join(cacheDir, 'frames', name))), name).to.equal(true)
+    for (const name of storedFiles(shared))
+      expect(readFileSync(path.join(shared, 'frames', name)).equals(readFileSync(path.join(cacheDir, 'frames', name))), name).to.equal(true)
   })
 
   it('says once that the disk is full and keeps what is done', async function () {

@@ -58,32 +58,54 @@ describe('viewsOf', () => {
   })
 })
 
-const anyVideo = fc.record({ frames: fc.integer({ min: 1, max: 300 }), fps: fc.double({ min: 1, max: 30, noNaN: true }), width: fc.integer({ min: 1, max: 640 }), height: fc.integer({ min: 1, max: 640 }) })
+const anyVideo = fc.record({
+  frames: fc.integer({ min: 1, max: 300 }),
+  fps: fc.double({ min: 1, max: 30, noNaN: true }),
+  width: fc.integer({ min: 1, max: 640 }),
+  height: fc.integer({ min: 1, max: 640 }),
+})
 const anyStream = fc.record({ frames: fc.integer({ min: 1, max: 32 }), fps: fc.double({ min: 1, max: 60, noNaN: true }), size: fc.constant(32) })
-const anyPart = fc.record({ start: fc.option(fc.double({ min: 0, max: 20, noNaN: true }), { nil: undefined }), length: fc.option(fc.double({ min: 0.01, max: 20, noNaN: true }), { nil: undefined }) })
+const anyPart = fc.record({
+  start: fc.option(fc.double({ min: 0, max: 20, noNaN: true }), { nil: undefined }),
+  length: fc.option(fc.double({ min: 0.01, max: 20, noNaN: true }), { nil: undefined }),
+})
 
 describe('clips', () => {
   it('never reach outside of the video, its part or its frame', () => {
     fc.assert(
-      fc.property(anyVideo, anyStream, anyPart, fc.double({ min: 0.05, max: 1, noNaN: true }), fc.integer(), ({ frames, fps, width, height }, wanted, { start, length }, cropFraction, seed) => {
-        const stored = video(frames, fps, width, height)
-        const end = length === undefined ? undefined : (start ?? 0) + length
-        const sample: PreparedSample = { id: 'x', path: 'x', labels: [0], video: stored, ...(start !== undefined && { start }), ...(end !== undefined && { end }) }
-        const drawn = trainingClip(sample, wanted, { ...defaultAugmentation, cropFraction }, true, Random.seeded(seed))
-        for (const clip of [drawn, ...viewsOf(stored, wanted, { cropFraction, views: 3 }, start, end)]) {
-          expect(clip.frames).to.have.length(wanted.frames)
-          expect(clip.frames).to.deep.equal([...clip.frames].sort((a, b) => a - b))
-          for (const frame of clip.frames) {
-            expect(Number.isInteger(frame)).to.equal(true)
-            expect(frame).to.be.within(Math.min(frames - 1, Math.round((start ?? 0) * fps)), frames - 1)
-            if (end !== undefined) expect(frame).to.be.at.most(Math.max(Math.min(frames - 1, Math.round((start ?? 0) * fps)), Math.round(end * fps) - 1))
+      fc.property(
+        anyVideo,
+        anyStream,
+        anyPart,
+        fc.double({ min: 0.05, max: 1, noNaN: true }),
+        fc.integer(),
+        ({ frames, fps, width, height }, wanted, { start, length }, cropFraction, seed) => {
+          const stored = video(frames, fps, width, height)
+          const end = length === undefined ? undefined : (start ?? 0) + length
+          const sample: PreparedSample = {
+            id: 'x',
+            path: 'x',
+            labels: [0],
+            video: stored,
+            ...(start !== undefined && { start }),
+            ...(end !== undefined && { end }),
           }
-          for (const value of [clip.left, clip.top, clip.side]) expect(Number.isInteger(value) && value >= 0).to.equal(true)
-          expect(clip.side).to.be.at.least(1)
-          expect(clip.left + clip.side).to.be.at.most(width)
-          expect(clip.top + clip.side).to.be.at.most(height)
-        }
-      }),
+          const drawn = trainingClip(sample, wanted, { ...defaultAugmentation, cropFraction }, true, Random.seeded(seed))
+          for (const clip of [drawn, ...viewsOf(stored, wanted, { cropFraction, views: 3 }, start, end)]) {
+            expect(clip.frames).to.have.length(wanted.frames)
+            expect(clip.frames).to.deep.equal([...clip.frames].sort((a, b) => a - b))
+            for (const frame of clip.frames) {
+              expect(Number.isInteger(frame)).to.equal(true)
+              expect(frame).to.be.within(Math.min(frames - 1, Math.round((start ?? 0) * fps)), frames - 1)
+              if (end !== undefined) expect(frame).to.be.at.most(Math.max(Math.min(frames - 1, Math.round((start ?? 0) * fps)), Math.round(end * fps) - 1))
+            }
+            for (const value of [clip.left, clip.top, clip.side]) expect(Number.isInteger(value) && value >= 0).to.equal(true)
+            expect(clip.side).to.be.at.least(1)
+            expect(clip.left + clip.side).to.be.at.most(width)
+            expect(clip.top + clip.side).to.be.at.most(height)
+          }
+        },
+      ),
     )
   })
 
@@ -100,7 +122,11 @@ describe('clips', () => {
       expect(gain).to.be.within(0.85, 1.15)
       expect(bias).to.be.within(-12, 12)
     }
-    for (const [map, places] of [[counts.time, 8], [counts.left, 4], [counts.flip, 2]] as const) {
+    for (const [map, places] of [
+      [counts.time, 8],
+      [counts.left, 4],
+      [counts.flip, 2],
+    ] as const) {
       expect(map.size).to.equal(places)
       for (const n of map.values()) expect(n).to.be.closeTo(draws / places, 5 * Math.sqrt(draws / places))
     }
@@ -125,7 +151,16 @@ const samples = Array.from({ length: 10 }, (_, i): PreparedSample => ({ id: `${i
 
 describe('TrainingSampler', () => {
   const sampler = (seed: number, batch: number, load: LoadClips): TrainingSampler =>
-    new TrainingSampler(samples, { stream: stream(2, 5, 4), batch, classes: 3, task: 'single-label', flip: true, threads: 1, random: Random.seeded(seed), load })
+    new TrainingSampler(samples, {
+      stream: stream(2, 5, 4),
+      batch,
+      classes: 3,
+      task: 'single-label',
+      flip: true,
+      threads: 1,
+      random: Random.seeded(seed),
+      load,
+    })
 
   it('shows every sample once an epoch, in a new order each time', async () => {
     const { load, asked } = fakeLoader()
@@ -165,8 +200,20 @@ describe('TrainingSampler', () => {
 
   it('marks every class that applies in multi-label batches', async () => {
     const { load } = fakeLoader()
-    const several = [{ ...(samples[0] as PreparedSample), labels: [0, 2] }, { ...(samples[1] as PreparedSample), labels: [] }]
-    const batches = new TrainingSampler(several, { stream: stream(1, 5, 4), batch: 2, classes: 3, task: 'multi-label', flip: false, threads: 1, random: Random.seeded(1), load })
+    const several = [
+      { ...(samples[0] as PreparedSample), labels: [0, 2] },
+      { ...(samples[1] as PreparedSample), labels: [] },
+    ]
+    const batches = new TrainingSampler(several, {
+      stream: stream(1, 5, 4),
+      batch: 2,
+      classes: 3,
+      task: 'multi-label',
+      flip: false,
+      threads: 1,
+      random: Random.seeded(1),
+      load,
+    })
     for (let i = 0; i < 3; i++) {
       const { clips, labels } = await batches.next()
       expect([...labels]).to.deep.equal([0, 1].flatMap((k) => (clips[k * 48] === 0 ? [1, 0, 1] : [0, 0, 0])))
@@ -174,7 +221,9 @@ describe('TrainingSampler', () => {
   })
 
   it('refuses to train on nothing', () => {
-    expect(() => new TrainingSampler([], { stream: stream(1, 5), batch: 2, classes: 3, task: 'single-label', flip: false, threads: 1, random: Random.seeded(1) })).to.throw(/no sample to train on/)
+    expect(
+      () => new TrainingSampler([], { stream: stream(1, 5), batch: 2, classes: 3, task: 'single-label', flip: false, threads: 1, random: Random.seeded(1) }),
+    ).to.throw(/no sample to train on/)
   })
 })
 
@@ -182,7 +231,15 @@ describe('evaluationBatches', () => {
   it('gives every view of every sample, in order', async () => {
     const { load, asked } = fakeLoader()
     const seen: number[] = []
-    for await (const { clips, shape, labels, sampleIndex } of evaluationBatches(samples, { stream: stream(2, 5, 4), preprocessing: { cropFraction: 0.875, views: 3 }, batch: 8, classes: 3, task: 'single-label', threads: 1, load })) {
+    for await (const { clips, shape, labels, sampleIndex } of evaluationBatches(samples, {
+      stream: stream(2, 5, 4),
+      preprocessing: { cropFraction: 0.875, views: 3 },
+      batch: 8,
+      classes: 3,
+      task: 'single-label',
+      threads: 1,
+      load,
+    })) {
       expect(shape).to.deep.equal([sampleIndex.length, 2, 4, 4, 3])
       expect(clips.length).to.equal(sampleIndex.length * 96)
       await Promise.resolve()
@@ -194,7 +251,11 @@ describe('evaluationBatches', () => {
     }
     expect(seen).to.deep.equal(Array.from({ length: 30 }, (_, i) => Math.floor(i / 3)))
     expect(asked.map((clips) => clips.length)).to.deep.equal([8, 8, 8, 6])
-    expect(framesOf(asked.flat().slice(0, 3))).to.deep.equal([[0, 2], [9, 11], [17, 19]])
+    expect(framesOf(asked.flat().slice(0, 3))).to.deep.equal([
+      [0, 2],
+      [9, 11],
+      [17, 19],
+    ])
   })
 
   it('waits for what it reads ahead when its user stops early, and passes errors on', async () => {
@@ -224,7 +285,14 @@ describe('frame store and addon', () => {
     const stored = readFrameFile(file) as StoredVideo
     expect(stored).to.include({ frames: 6, fps: 30000 / 1001, width, height })
     // as large as the square that is cut out: nothing is resized
-    const batches = evaluationBatches([{ id: 'v', path: 'v', labels: [1], video: stored }], { stream: stream(3, 15, 5), preprocessing: { cropFraction: 1, views: 1 }, batch: 1, classes: 2, task: 'single-label', threads: 2 })
+    const batches = evaluationBatches([{ id: 'v', path: 'v', labels: [1], video: stored }], {
+      stream: stream(3, 15, 5),
+      preprocessing: { cropFraction: 1, views: 1 },
+      batch: 1,
+      classes: 2,
+      task: 'single-label',
+      threads: 2,
+    })
     const { value } = await batches.next()
     const expected = [0, 2, 4].flatMap((t) => {
       const rgb = frame(t + (viewsOf(stored, stream(3, 15, 5), { cropFraction: 1, views: 1 })[0]?.frames[0] ?? 0))
@@ -236,7 +304,11 @@ describe('frame store and addon', () => {
   it('tells a file that is not whole', () => {
     const folder = temporaryFolder('store')
     mkdirSync(path.join(folder, 'dir'))
-    for (const [name, bytes] of [['empty', ''], ['text', 'hello'.repeat(2000)], ['half', `TVNFRAME${JSON.stringify({ frames: 2, rate: [1, 1], width: 2, height: 2 }).padEnd(4088)}123`]] as const) {
+    for (const [name, bytes] of [
+      ['empty', ''],
+      ['text', 'hello'.repeat(2000)],
+      ['half', `TVNFRAME${JSON.stringify({ frames: 2, rate: [1, 1], width: 2, height: 2 }).padEnd(4088)}123`],
+    ] as const) {
       writeFileSync(path.join(folder, name), bytes)
       expect(readFrameFile(path.join(folder, name)), name).to.equal(undefined)
     }

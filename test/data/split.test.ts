@@ -15,7 +15,9 @@ describe('assignSplits', () => {
     fc.assert(
       fc.property(fc.array(sample, { maxLength: 60 }), fc.subarray([...splits]), (drawn, others) => {
         const open = [...new Set<Split>(['train', ...others])]
-        const listed = drawn.map(({ content, label, split }, i): ListedSample => ({ id: `${i}`, path: `${i}-${content}`, labels: [label], ...(split && { split }) }))
+        const listed = drawn.map(
+          ({ content, label, split }, i): ListedSample => ({ id: `${i}`, path: `${i}-${content}`, labels: [label], ...(split && { split }) }),
+        )
         const hashOf = (path: string): string => path.split('-')[1] as string
         const { samples, quarantined } = assignSplits({ samples: listed, open }, hashOf)
         expect([...samples, ...quarantined].map(({ path }) => path)).to.have.members(listed.map(({ path }) => path))

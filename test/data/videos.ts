@@ -25,10 +25,21 @@ const pattern = (size: string, rate: string, seconds: number): string[] => ['-f'
 const h264 = ['-c:v', 'libx264', '-pix_fmt', 'yuv420p']
 
 /** Videos of many kinds: what is stored of each, by the rules of `decoder.ts` and `frame-grid.ts`. */
-export const goodVideos: Readonly<Record<string, { readonly make: (file: string, folder: string) => void; readonly stored: readonly [width: number, height: number, frames: number, fps: number] }>> = {
+export const goodVideos: Readonly<
+  Record<
+    string,
+    { readonly make: (file: string, folder: string) => void; readonly stored: readonly [width: number, height: number, frames: number, fps: number] }
+  >
+> = {
   'small.mp4': { make: (file) => ffmpeg(...pattern('96x96', '24', 2), ...h264, file), stored: [96, 96, 48, 24] },
-  'odd size.avi': { make: (file) => ffmpeg(...pattern('178x100', '15', 2), '-vf', 'crop=177:99:0:0:exact=1', '-c:v', 'ffv1', '-pix_fmt', 'bgr0', file), stored: [177, 99, 30, 15] },
-  'with sound.webm': { make: (file) => ffmpeg(...pattern('160x120', '25', 2), '-f', 'lavfi', '-i', 'sine=d=2', '-c:v', 'libvpx', '-c:a', 'libopus', file), stored: [160, 120, 50, 25] },
+  'odd size.avi': {
+    make: (file) => ffmpeg(...pattern('178x100', '15', 2), '-vf', 'crop=177:99:0:0:exact=1', '-c:v', 'ffv1', '-pix_fmt', 'bgr0', file),
+    stored: [177, 99, 30, 15],
+  },
+  'with sound.webm': {
+    make: (file) => ffmpeg(...pattern('160x120', '25', 2), '-f', 'lavfi', '-i', 'sine=d=2', '-c:v', 'libvpx', '-c:a', 'libopus', file),
+    stored: [160, 120, 50, 25],
+  },
   'sixty.mov': { make: (file) => ffmpeg(...pattern('640x480', '60', 1), ...h264, file), stored: [480, 360, 30, 30] },
   'ntsc.mp4': { make: (file) => ffmpeg(...pattern('320x180', '30000/1001', 1), ...h264, '-bf', '3', file), stored: [320, 180, 30, 30000 / 1001] },
   'portrait.mp4': {
@@ -42,7 +53,10 @@ export const goodVideos: Readonly<Record<string, { readonly make: (file: string,
   },
   'wide pixels.mpg': { make: (file) => ffmpeg(...pattern('352x288', '25', 1), '-vf', 'setsar=16/11', '-c:v', 'mpeg2video', file), stored: [512, 288, 25, 25] },
   'fast.mkv': { make: (file) => ffmpeg(...pattern('64x64', '120', 1), ...h264, file), stored: [64, 64, 30, 30] },
-  'uneven.mp4': { make: (file) => ffmpeg(...pattern('64x64', '30', 2), '-vf', "select='lt(n,30)+not(mod(n,3))'", '-vsync', 'vfr', ...h264, file), stored: [64, 64, 58, 30] },
+  'uneven.mp4': {
+    make: (file) => ffmpeg(...pattern('64x64', '30', 2), '-vf', "select='lt(n,30)+not(mod(n,3))'", '-vsync', 'vfr', ...h264, file),
+    stored: [64, 64, 58, 30],
+  },
   'stream.ts': { make: (file) => ffmpeg(...pattern('64x64', '50', 1), ...h264, '-bf', '2', file), stored: [64, 64, 25, 25] },
   'one frame.avi': { make: (file) => ffmpeg(...pattern('64x64', '25', 1), '-frames:v', '1', '-c:v', 'mjpeg', file), stored: [64, 64, 1, 25] },
 }
@@ -69,7 +83,10 @@ export const badFiles: Readonly<Record<string, { readonly make: (file: string, f
   'text.mp4': { make: (file) => writeFileSync(file, 'hello, world\n'), reason: /^not a video$/ },
   'notes.txt': { make: (file) => writeFileSync(file, 'FFmpeg would draw this text as a terminal does\n'), reason: /^not a video$/ },
   'picture.png': { make: (file) => ffmpeg(...pattern('64x64', '1', 1), '-frames:v', '1', file), reason: /^a picture, not a video$/ },
-  'list.m3u8': { make: (file) => writeFileSync(file, '#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsmall.mp4\n#EXT-X-ENDLIST\n'), reason: /^(a playlist, )?not a video$/ },
+  'list.m3u8': {
+    make: (file) => writeFileSync(file, '#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsmall.mp4\n#EXT-X-ENDLIST\n'),
+    reason: /^(a playlist, )?not a video$/,
+  },
   'changes.ts': {
     make: (file, folder) => {
       const parts = ['64x64', '96x96'].map((size, i) => {
@@ -94,5 +111,17 @@ export function makeCutVideo(file: string): void {
 /** A short clip that differs by its number. */
 export function makeClip(file: string, number: number, frames = 8): void {
   mkdirSync(path.dirname(file), { recursive: true })
-  ffmpeg('-f', 'lavfi', '-i', `testsrc2=s=32x32:r=8:d=${(number + frames) / 8}`, '-vf', `select='gte(n,${number})',setpts=N/8/TB`, '-frames:v', String(frames), '-c:v', 'ffv1', file)
+  ffmpeg(
+    '-f',
+    'lavfi',
+    '-i',
+    `testsrc2=s=32x32:r=8:d=${(number + frames) / 8}`,
+    '-vf',
+    `select='gte(n,${number})',setpts=N/8/TB`,
+    '-frames:v',
+    String(frames),
+    '-c:v',
+    'ffv1',
+    file,
+  )
 }

@@ -2,7 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { residentBytes } from '../child.js'
-import { DecodeFailure, type DecodeLimits, type FfmpegChoice, type FilterStep, type FrameSink, frameFilters, reasons, readHead, refuseContainer, unreadableReason, type VideoDecoder } from './decoder.js'
+import {
+  DecodeFailure,
+  type DecodeLimits,
+  type FfmpegChoice,
+  type FilterStep,
+  type FrameSink,
+  frameFilters,
+  reasons,
+  readHead,
+  refuseContainer,
+  unreadableReason,
+  type VideoDecoder,
+} from './decoder.js'
 import type { Rational } from './frame-grid.js'
 
 /**
@@ -34,15 +46,15 @@ export function ffmpegDecoder({ program, version }: FfmpegChoice): VideoDecoder 
 function ffmpegArguments(file: string, limits: DecodeLimits, version: string): string[] {
   const filters: FilterStep[] = [...frameFilters, ['showinfo', 'checksum=0'], ['setpts', 'N']]
   return [
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'info'],
+    ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'info'],
     // ends it when nobody is left to kill it
-    ...['-timelimit', String(Math.ceil(limits.seconds))],
-    ...['-threads', '1', '-max_pixels', String(limits.pixels), '-i', `file:${file}`],
-    ...['-map', '0:V:0', '-vf', filters.map(([name, options]) => `${name}=${options}`).join(','), '-filter_threads', '1'],
+    ['-timelimit', String(Math.ceil(limits.seconds))],
+    ['-threads', '1', '-max_pixels', String(limits.pixels), '-i', `file:${file}`],
+    ['-map', '0:V:0', '-vf', filters.map(([name, options]) => `${name}=${options}`).join(','), '-filter_threads', '1'],
     // every frame once, none dropped or doubled
-    ...[hasFpsMode(version) ? '-fps_mode' : '-vsync', 'passthrough'],
-    ...['-f', 'rawvideo', 'pipe:1'],
-  ]
+    [hasFpsMode(version) ? '-fps_mode' : '-vsync', 'passthrough'],
+    ['-f', 'rawvideo', 'pipe:1'],
+  ].flat()
 }
 
 /** `-fps_mode` came with 5.1, `-vsync` goes away; versions that are no numbers are builds of the day. */

@@ -43,7 +43,8 @@ async function tryAll(env: NodeJS.ProcessEnv): Promise<DecoderProcess> {
   const named = env.FFMPEG_PATH
   if (named) {
     const decoder = await startFfmpeg(named)
-    if (typeof decoder === 'string') throw new TvnError('ERR_NO_DECODER', `FFMPEG_PATH names ${named}, which cannot be used: ${decoder}`, { hint: 'correct FFMPEG_PATH or unset it' })
+    if (typeof decoder === 'string')
+      throw new TvnError('ERR_NO_DECODER', `FFMPEG_PATH names ${named}, which cannot be used: ${decoder}`, { hint: 'correct FFMPEG_PATH or unset it' })
     return decoder
   }
   const nodeAv = await DecoderProcess.start({ kind: 'node-av' })
@@ -76,7 +77,7 @@ export async function tryFfmpeg(program: string): Promise<FfmpegChoice | string>
 
 export async function ffmpegOnPath(env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {
   const name = process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg'
-  for (const folder of (env.PATH ?? '').split(path.delimiter).filter(path.isAbsolute)) {
+  for (const folder of (env.PATH ?? '').split(path.delimiter).filter((entry) => path.isAbsolute(entry))) {
     const program = path.join(folder, name)
     const usable = await access(program, constants.X_OK).then(
       () => true,

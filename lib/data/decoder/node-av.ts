@@ -1,7 +1,39 @@
-import { AV_DISPOSITION_ATTACHED_PIC, AV_FRAME_DATA_DISPLAYMATRIX, AV_LOG_QUIET, AV_PKT_DATA_DISPLAYMATRIX, AVERROR_INVALIDDATA, AVMEDIA_TYPE_VIDEO } from 'node-av/constants'
-import { avGetCodecName, Codec, CodecContext, FFmpegError, Filter, type FilterContext, FilterGraph, FormatContext, Frame, getFFmpegInfo, Log, Packet, type Stream } from 'node-av/lib'
+import {
+  AV_DISPOSITION_ATTACHED_PIC,
+  AV_FRAME_DATA_DISPLAYMATRIX,
+  AV_LOG_QUIET,
+  AV_PKT_DATA_DISPLAYMATRIX,
+  AVERROR_INVALIDDATA,
+  AVMEDIA_TYPE_VIDEO,
+} from 'node-av/constants'
+import {
+  avGetCodecName,
+  Codec,
+  CodecContext,
+  FFmpegError,
+  Filter,
+  type FilterContext,
+  FilterGraph,
+  FormatContext,
+  Frame,
+  getFFmpegInfo,
+  Log,
+  Packet,
+  type Stream,
+} from 'node-av/lib'
 import { isOrphan } from '../child.js'
-import { DecodeFailure, type DecodeLimits, type FilterStep, type FrameSink, frameFilters, readHead, reasons, refuseContainer, unreadableReason, type VideoDecoder } from './decoder.js'
+import {
+  DecodeFailure,
+  type DecodeLimits,
+  type FilterStep,
+  type FrameSink,
+  frameFilters,
+  readHead,
+  reasons,
+  refuseContainer,
+  unreadableReason,
+  type VideoDecoder,
+} from './decoder.js'
 import type { Rational } from './frame-grid.js'
 
 Log.setLevel(AV_LOG_QUIET)
@@ -26,7 +58,9 @@ export const nodeAvDecoder: VideoDecoder = {
 }
 
 function decodeStream(format: FormatContext, limits: DecodeLimits, sink: FrameSink): void {
-  const stream = format.streams.find(({ codecpar, disposition }) => codecpar.codecType === AVMEDIA_TYPE_VIDEO && (disposition & AV_DISPOSITION_ATTACHED_PIC) === 0)
+  const stream = format.streams.find(
+    ({ codecpar, disposition }) => codecpar.codecType === AVMEDIA_TYPE_VIDEO && (disposition & AV_DISPOSITION_ATTACHED_PIC) === 0,
+  )
   if (stream === undefined) throw new DecodeFailure(reasons.noVideoStream)
   using codec = openCodec(stream, limits)
   using packet = new Packet()
@@ -57,7 +91,8 @@ function decodeStream(format: FormatContext, limits: DecodeLimits, sink: FrameSi
 function openFormat(file: string): FormatContext {
   const format = new FormatContext()
   const opened = format.openInputSync(`file:${file}`, null, null)
-  if (opened < 0) throw new DecodeFailure(opened === AVERROR_INVALIDDATA ? unreadableReason(readHead(file)) : `cannot be opened: ${FFmpegError.strerror(opened)}`)
+  if (opened < 0)
+    throw new DecodeFailure(opened === AVERROR_INVALIDDATA ? unreadableReason(readHead(file)) : `cannot be opened: ${FFmpegError.strerror(opened)}`)
   try {
     refuseContainer(format.iformat?.name ?? '')
     check(format.findStreamInfoSync(null), 'its streams cannot be read')

@@ -21,7 +21,10 @@ export class DecoderPool {
   #isClosed = false
 
   /** @param processes default: 2, or 1 on a single core */
-  constructor({ limits = {}, processes = Math.min(mostProcesses, availableParallelism()) }: { limits?: Partial<DecodeLimits> | undefined; processes?: number } = {}) {
+  constructor({
+    limits = {},
+    processes = Math.min(mostProcesses, availableParallelism()),
+  }: { limits?: Partial<DecodeLimits> | undefined; processes?: number } = {}) {
     this.#limits = { ...defaultLimits, ...limits }
     this.processes = processes
     this.#free = processes
@@ -86,4 +89,3 @@ function describe(outcome: Outcome): string {
       return outcome.message
   }
 }
-

@@ -73,7 +73,8 @@ class StoreSink implements FrameSink {
     const { holds, keep } = this.#grid.place(seconds)
     if (!keep) return
     const bytes = this.frames * rgb.length
-    if (bytes > this.#limits.storeBytes) throw new DecodeFailure(`too long: more than ${Math.round(this.#limits.storeBytes / 2 ** 20)} MB of frames; cut it into clips`)
+    if (bytes > this.#limits.storeBytes)
+      throw new DecodeFailure(`too long: more than ${Math.round(this.#limits.storeBytes / 2 ** 20)} MB of frames; cut it into clips`)
     for (let i = 0; i < holds; i++) this.#writer.frame(this.#last ?? rgb)
     this.#writer.frame(rgb)
     this.#last = rgb
@@ -102,7 +103,8 @@ async function decode(decoder: VideoDecoder, { file, target, limits }: Job): Pro
 
 let decoder: VideoDecoder | undefined
 
-answer(async (question: Question): Promise<Ready | Outcome> => {
+answer(async (asked): Promise<Ready | Outcome> => {
+  const question = asked as Question
   if ('file' in question) return decoder ? decode(decoder, question) : { kind: 'failed', reason: 'no decoder was chosen' }
   try {
     decoder = await load(question)

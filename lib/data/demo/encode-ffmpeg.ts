@@ -23,7 +23,8 @@ export function ffmpegEncoder(program: string): ClipEncoder {
       child.stdin.end()
       const [code] = await closed
       const written = Number([...said.matchAll(/frame= *(\d+)/g)].at(-1)?.[1] ?? 0)
-      if (code !== 0) throw Object.assign(new Error(`ffmpeg cannot encode ${file}: ${said.trim().split('\n').at(-1)}`), /No space left/.test(said) ? { code: 'ENOSPC' } : {})
+      if (code !== 0)
+        throw Object.assign(new Error(`ffmpeg cannot encode ${file}: ${said.trim().split('\n').at(-1)}`), /No space left/.test(said) ? { code: 'ENOSPC' } : {})
       if (written !== count) throw new Error(`${file} holds ${written} frames of ${count}`)
     },
   }

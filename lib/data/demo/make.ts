@@ -35,7 +35,10 @@ type DemoProcess = Child<Question, Result>
  * the next; two at once do no harm. Throws ERR_FILE (cache not writable, disk full), ERR_NO_DECODER (nothing here encodes H.264),
  * ERR_ABORTED.
  */
-export async function makeDemo({ seed = 1, clipsPerClass = { train: 100, val: 20, test: 20 }, frames = 48 }: DemoOptions = {}, options: DataOptions = {}): Promise<string> {
+export async function makeDemo(
+  { seed = 1, clipsPerClass = { train: 100, val: 20, test: 20 }, frames = 48 }: DemoOptions = {},
+  options: DataOptions = {},
+): Promise<string> {
   const { signal, onProgress } = options
   throwIfAborted(signal)
   const settings = JSON.stringify({ version, seed, clipsPerClass: splits.map((split) => clipsPerClass[split]), frames })

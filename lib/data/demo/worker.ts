@@ -20,7 +20,8 @@ export type Result = { readonly ok: true } | { readonly ok: false; readonly code
 
 let encoder: ClipEncoder | undefined
 
-answer(async (question: Question): Promise<Result> => {
+answer(async (asked): Promise<Result> => {
+  const question = asked as Question
   try {
     if ('plan' in question) await make(question)
     else encoder = await load(question)
