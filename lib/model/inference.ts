@@ -52,6 +52,14 @@ export class Inference {
     })
   }
 
+  /** Compiles what `logits` needs for so many clips, so that the call itself only computes. */
+  prepare(count: number): Promise<void> {
+    return this.#enqueue(async () => {
+      if (count >= this.#batch) await this.#plan(this.#batch)
+      if (count % this.#batch > 0) await this.#plan(count % this.#batch)
+    })
+  }
+
   /** Calls `use` with the plan for one clip at a time while no other call runs. */
   withPlan<T>(use: (plan: NativePlan) => Promise<T>): Promise<T> {
     return this.#enqueue(async () => use(await this.#plan(1)))

@@ -1,4 +1,6 @@
 import { checkClips, checkCount, checkOneOf } from '../check.js'
+import { decodeVideo } from '../data/decode.js'
+import { evaluationBatches } from '../data/sampler.js'
 import { TvnError } from '../errors.js'
 import { type LatencyLimit, parseLimit } from '../latency/limit.js'
 import { type LatencyReport, type MeasureOptions, measureLatency } from '../latency/measure.js'
@@ -7,6 +9,7 @@ import type { Network } from '../network/network.js'
 import type { Preprocessing, Task } from '../task.js'
 import { Inference } from './inference.js'
 import { type ModelFile, readModel } from './model-file.js'
+import { meanProbabilities, type Prediction, topPredictions } from './probabilities.js'
 
 export interface LoadOptions {
   /** Default `f32`. */
@@ -15,6 +18,20 @@ export interface LoadOptions {
   threads?: number
   /** Default `cpu`. */
   device?: 'cpu'
+}
+
+export interface PredictOptions {
+  /** How many classes to give, default 5. */
+  top?: number | undefined
+  signal?: AbortSignal | undefined
+}
+
+export interface Classification {
+  readonly predictions: Prediction[]
+  /** Decoding, cropping and resizing, from the file to the clips. */
+  readonly decodeMs: number
+  /** All views. */
+  readonly inferenceMs: number
 }
 
 /**
@@ -67,6 +84,29 @@ export class Model {
   }
 
   /**
+   * Classifies a video file: `preprocessing.views` clips spread over it, their probabilities averaged. Best first.
+   * Throws ERR_DECODE with the file's name and the reason, ERR_NO_DECODER, ERR_ABORTED.
+   */
+  async predict(file: string, options: PredictOptions = {}): Promise<Prediction[]> {
+    return (await this.classify(file, options)).predictions
+  }
+
+  /** `predict`, with how long its parts took. */
+  async classify(file: string, { top = 5, signal }: PredictOptions = {}): Promise<Classification> {
+    this.#alive()
+    if (typeof file !== 'string' || file === '') throw new TvnError('ERR_ARGUMENT', 'file must be the path of a video')
+    checkCount('top', top, 1, Number.MAX_SAFE_INTEGER)
+    const begun = performance.now()
+    const { clips, views } = await this.#readViews(file, signal)
+    const decoded = performance.now()
+    await this.#inference.prepare(views)
+    const ready = performance.now()
+    const logits = await this.#inference.logits(clips, views, signal)
+    const predictions = topPredictions(meanProbabilities(logits, this.labels.length, this.task), this.labels, top)
+    return { predictions, decodeMs: decoded - begun, inferenceMs: performance.now() - ready }
+  }
+
+  /**
    * Measures the latency of one clip on this machine; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
    * Throws ERR_LIMIT_INVALID.
    */
@@ -85,6 +125,20 @@ export class Model {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  /** The clips of a video that its prediction is made of: u8 [views, T, H, W, 3]. */
+  async #readViews(file: string, signal: AbortSignal | undefined): Promise<{ clips: Uint8Array; views: number }> {
+    const video = await decodeVideo(file, { signal })
+    try {
+      const { preprocessing, task, threads } = this
+      const sample = { id: file, path: file, labels: [], video }
+      const options = { stream: this.network.streams[0], preprocessing, batch: preprocessing.views, classes: this.labels.length, task, threads }
+      for await (const { clips, shape } of evaluationBatches([sample], options)) return { clips, views: shape[0] }
+      throw new TvnError('ERR_DECODE', `${file}: it has no frames`)
+    } finally {
+      await video.remove()
+    }
   }
 
   #alive(): ReadonlyMap<string, Float32Array> {

@@ -25,11 +25,11 @@ export interface LoopOptions {
   readonly iterations: number
   /** Highest learning rate; see `learningRateAt`. */
   readonly learningRate: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Called after every iteration, with the loss of this one. */
-  readonly onProgress?: (progress: TrainingProgress) => void
+  readonly onProgress?: ((progress: TrainingProgress) => void) | undefined
   /** Awaited before every iteration; holds the training while the machine has to be quiet. */
-  readonly gate?: () => Promise<void>
+  readonly gate?: (() => Promise<void>) | undefined
 }
 
 const historyEntries = 100

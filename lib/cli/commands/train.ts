@@ -1,0 +1,29 @@
+import { train } from '../../train/train.js'
+import { defineCommand, required, value } from '../command.js'
+import { metricsText, warnQuarantined } from '../metrics-text.js'
+import { showProgress } from '../progress.js'
+import { dataOption, precisionOption, seedOption, threadsOption } from '../shared-options.js'
+import { count, text } from '../values.js'
+
+export const command = defineCommand({
+  name: 'train',
+  about: 'Trains one network on labelled videos and writes a model file.',
+  examples: ['tvn train --network tvn-1 --data videos --epochs 30 --out mine.safetensors', 'tvn train --network best.json --data demo --iterations 1800 --out best.safetensors'],
+  options: {
+    network: required(value('FILE|PRESET', 'Network JSON, released JSON, model file or the name of a preset', text)),
+    data: dataOption,
+    out: required(value('FILE', 'model file to write (.safetensors)', text)),
+    epochs: value('N', 'passes over the training videos', count(1, 1_000_000)),
+    iterations: value('N', 'batches to train on (default: 2000)', count(1, 1_000_000_000)),
+    initFrom: value('FILE', 'model file whose weights are the start wherever name and shape agree', text),
+    precision: precisionOption,
+    threads: threadsOption,
+    seed: seedOption,
+  },
+  async run({ options, output, signal }) {
+    const { model, history, metrics, quarantined } = await train({ ...options, signal, onProgress: showProgress(output) })
+    model.dispose()
+    warnQuarantined(output, quarantined)
+    output.result({ model: options.out, history, metrics: metrics ?? null }, () => `${metrics ? `${metricsText(metrics, metrics.split)}\n\n` : ''}model written to ${options.out}`)
+  },
+})

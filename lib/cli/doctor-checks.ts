@@ -1,0 +1,109 @@
+import { constants } from 'node:fs'
+import { access, mkdir } from 'node:fs/promises'
+import os from 'node:os'
+import { cacheDirectory } from '../data/cache.js'
+import { findDecoder } from '../data/decoder/find.js'
+import { type NativeCpu, native } from '../native.js'
+import { Network } from '../network/network.js'
+import { createTrainer } from '../train/trainer.js'
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  /** What was found or, when it is not well, what to do. */
+  readonly detail: string
+}
+
+export interface DoctorReport {
+  readonly node: string
+  readonly cpu: Pick<NativeCpu, 'model' | 'features' | 'isa'>
+  /** What decodes videos, null when nothing does. */
+  readonly decoder: string | null
+  readonly cuda: { readonly available: boolean; readonly reason: string }
+  readonly checks: readonly Check[]
+}
+
+const oldestNode = [20, 12] as const
+
+/** Looks at everything that a search needs. Never throws: what fails is a check that is not well. */
+export async function examine(): Promise<DoctorReport> {
+  const decoder = await check('video decoder', async () => (await findDecoder()).detail)
+  const checks = [
+    await check('node', async () => nodeVersion()),
+    await check('addon', async () => `loaded, kernels for ${native().cpu().isa}`),
+    await check('training', trainOneStep),
+    decoder,
+    await check('storage', openDatabase),
+    await check('cache folder', writableCache),
+    await check('memory', async () => `${(os.totalmem() / 2 ** 30).toFixed(1)} GiB, ${os.availableParallelism()} cores`),
+  ]
+  return {
+    node: process.version,
+    cpu: cpu(),
+    decoder: decoder.ok ? decoder.detail : null,
+    cuda: { available: false, reason: 'this version computes on the CPU only' },
+    checks,
+  }
+}
+
+async function check(name: string, find: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, ok: true, detail: await find() }
+  } catch (error) {
+    const { message, hint } = error as Error & { hint?: string }
+    return { name, ok: false, detail: `${message.split('\n')[0]}${hint === undefined ? '' : `; ${hint}`}` }
+  }
+}
+
+function cpu(): DoctorReport['cpu'] {
+  try {
+    const { model, features, isa } = native().cpu()
+    return { model, features, isa }
+  } catch {
+    return { model: os.cpus()[0]?.model ?? 'unknown', features: [], isa: 'reference' }
+  }
+}
+
+function nodeVersion(): string {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const [oldMajor, oldMinor] = oldestNode
+  if (major < oldMajor || (major === oldMajor && minor < oldMinor)) throw new Error(`${process.version} is too old, expected at least ${oldMajor}.${oldMinor}`)
+  return process.version
+}
+
+/** One training step of a small network: with fresh weights, the loss of ten classes is about ln 10. */
+async function trainOneStep(): Promise<string> {
+  const network = Network.parse({
+    format: 'tiny-video-nets/network/1',
+    name: 'doctor',
+    streams: [{ frames: 2, size: 16, fps: 6 }],
+    blocks: [
+      {
+        ...{ spatialType: 'std', spatialKernel: 3, spatialStride: 2, temporalType: '1d', temporalKernel: 3, temporalStride: 1 },
+        ...{ filters: 8, expand: 2, repeats: 1, skip: true, squeeze: 0.5, contextGate: true, nonLocal: 8 },
+      },
+    ],
+    head: 'mean',
+  })
+  using trainer = await createTrainer(network, { classes: 10, dropout: 0, seed: 1 })
+  const shape = [4, 2, 16, 16, 3]
+  const clips = Uint8Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => (i * 97) % 251)
+  const { loss } = await trainer.step(clips, shape, Int32Array.of(0, 1, 2, 3))
+  if (!(Math.abs(loss - Math.log(10)) < 0.2)) throw new Error(`the first loss is ${loss}, expected about ${Math.log(10).toFixed(3)}; rebuild: npm run build`)
+  return `one step of a small network, loss ${loss.toFixed(3)}`
+}
+
+async function openDatabase(): Promise<string> {
+  const { default: Database } = await import('libsql')
+  const database = new Database(':memory:')
+  const { version } = database.prepare('SELECT sqlite_version() AS version').get() as { version: string }
+  database.close()
+  return `SQLite ${version}`
+}
+
+async function writableCache(): Promise<string> {
+  const folder = cacheDirectory()
+  await mkdir(folder, { recursive: true })
+  await access(folder, constants.W_OK)
+  return folder
+}

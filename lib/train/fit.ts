@@ -1,0 +1,56 @@
+import type { PreparedSample } from '../data/dataset.js'
+import { TrainingSampler } from '../data/sampler.js'
+import type { Network } from '../network/network.js'
+import { Random } from '../random.js'
+import type { Task } from '../task.js'
+import { initialize } from './initialize.js'
+import { type HistoryEntry, type TrainingProgress, trainingLoop } from './loop.js'
+import type { Recipe } from './recipe.js'
+import { createTrainer } from './trainer.js'
+
+export interface FitOptions {
+  readonly network: Network
+  readonly labels: readonly string[]
+  readonly task: Task
+  readonly samples: readonly PreparedSample[]
+  readonly recipe: Recipe
+  readonly iterations: number
+  /** Seeds the initial weights, dropout and the clips that are drawn. */
+  readonly seed: number
+  readonly threads: number
+  /** Whether clips may be mirrored. */
+  readonly flip: boolean
+  /** Weights to start from. Default: fresh ones. */
+  readonly initial?: ReadonlyMap<string, Float32Array> | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: TrainingProgress) => void) | undefined
+  /** Awaited before every iteration. */
+  readonly gate?: (() => Promise<void>) | undefined
+}
+
+export interface FitResult {
+  readonly weights: Map<string, Float32Array>
+  readonly history: HistoryEntry[]
+}
+
+/**
+ * Trains a network on prepared samples. The result is a function of the options: the same bits for any number of threads, in every run.
+ * Throws ERR_DIVERGED when the loss leaves the finite numbers, ERR_ABORTED when the signal fires.
+ */
+export async function fit(options: FitOptions): Promise<FitResult> {
+  const { network, labels, task, samples, recipe, iterations, seed, threads, flip, signal, onProgress, gate } = options
+  const random = Random.seeded(seed)
+  const weights = options.initial ?? (await initialize(network.graph({ classes: labels.length }), random.fork('weights')))
+  const sampler = new TrainingSampler(samples, {
+    stream: network.streams[0],
+    batch: recipe.batch,
+    classes: labels.length,
+    task,
+    flip,
+    threads,
+    random: random.fork('clips'),
+  })
+  using trainer = await createTrainer({ network, labels, task, weights }, { ...recipe, threads, seed, task })
+  const history = await trainingLoop(trainer, () => sampler.next(), { iterations, learningRate: recipe.learningRate, signal, onProgress, gate })
+  return { weights: await trainer.weights(), history }
+}

@@ -1,0 +1,161 @@
+import { access, constants, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { describeFileError } from '../atomic.js'
+import { checkCount, checkOneOf } from '../check.js'
+import type { PreparedDataset, Quarantined, Split } from '../data/dataset.js'
+import { openDataset } from '../data/open.js'
+import { prepareDataset } from '../data/prepare.js'
+import { TvnError } from '../errors.js'
+import { Model } from '../model/model.js'
+import { type ModelFile, readModel, writeModel } from '../model/model-file.js'
+import { openNetwork } from '../model/source.js'
+import type { Precision } from '../native.js'
+import { Network } from '../network/network.js'
+import { Random } from '../random.js'
+import { defaultPreprocessing } from '../task.js'
+import { version } from '../version.js'
+import { evaluateWeights } from './evaluate.js'
+import { fit } from './fit.js'
+import { inheritWeights } from './inherit.js'
+import { initialize } from './initialize.js'
+import type { HistoryEntry } from './loop.js'
+import type { Metrics } from './metrics.js'
+import { defaultRecipe, type Recipe } from './recipe.js'
+
+export interface TrainOptions {
+  /** A network, the name of a preset, or a file with Network JSON, released JSON or a model. */
+  readonly network: Network | string
+  /** Folder or manifest of labelled videos, or `demo`. */
+  readonly data: string
+  /** Length of the training: passes over the training split, or batches. Default 2,000 iterations. */
+  readonly epochs?: number | undefined
+  readonly iterations?: number | undefined
+  /** Where to write the model file. Default: nowhere. */
+  readonly out?: string | undefined
+  /** A model file whose weights are the start wherever name and shape agree. */
+  readonly initFrom?: string | undefined
+  /** Default: see `defaultRecipe`. */
+  readonly recipe?: Partial<Recipe> | undefined
+  /** Default `f32`. */
+  readonly precision?: Precision | undefined
+  /** Default 1. The result has the same bits for any number. */
+  readonly threads?: number | undefined
+  /** Default 0. */
+  readonly seed?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: TrainProgress) => void) | undefined
+}
+
+export type TrainProgress =
+  | { readonly phase: 'hash' | 'render' | 'decode' | 'evaluate'; readonly done: number; readonly total: number }
+  | { readonly phase: 'train'; readonly done: number; readonly total: number; readonly loss: number }
+
+export interface TrainResult {
+  /** Ready to run; the caller disposes of it. */
+  readonly model: Model
+  readonly history: readonly HistoryEntry[]
+  /** On the validation split or, where that is empty, the test split; undefined where both are. */
+  readonly metrics: (Metrics & { readonly split: Split }) | undefined
+  /** Videos that were left out, with reasons. */
+  readonly quarantined: readonly Quarantined[]
+}
+
+const defaultIterations = 2000
+
+/**
+ * Trains one network on labelled videos.
+ * Throws ERR_ARGUMENT, ERR_NETWORK_INVALID, ERR_MODEL_FILE or ERR_DATASET before any work, ERR_DIVERGED or ERR_ABORTED later;
+ * the file is written at the end, whole or not at all.
+ *
+ * @example
+ * const { model, metrics } = await train({ network: 'tvn-1', data: 'videos', epochs: 30, out: 'mine.safetensors' })
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { out, signal, onProgress } = options
+  const threads = checkCount('threads', options.threads ?? 1, 1, 256)
+  const seed = checkCount('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER)
+  const precision = checkOneOf('precision', options.precision ?? 'f32', ['f32'])
+  const recipe = { ...defaultRecipe, ...options.recipe }
+  if (options.epochs !== undefined && options.iterations !== undefined) throw new TvnError('ERR_ARGUMENT', 'epochs and iterations exclude each other, expected one of them')
+  if (options.epochs !== undefined) checkCount('epochs', options.epochs, 1, 1e6)
+  if (options.iterations !== undefined) checkCount('iterations', options.iterations, 1, 1e9)
+  const network = options.network instanceof Network ? options.network : (await openNetwork(options.network)).network
+  const start = options.initFrom === undefined ? undefined : await readModel(options.initFrom)
+  if (out !== undefined) await checkWritable(out)
+
+  const dataset = await prepareDataset(await openDataset(options.data, { signal, onProgress }), { signal, onProgress })
+  const { labels, task, flip } = dataset
+  const samples = dataset.splits.train
+  if (samples.length === 0) throw new TvnError('ERR_DATASET', `${options.data}: no usable videos in the training split`)
+  const iterations = options.iterations ?? (options.epochs === undefined ? defaultIterations : Math.ceil((options.epochs * samples.length) / recipe.batch))
+  const initial = start && (await startingWeights(network, labels.length, seed, start, options.initFrom as string))
+  const { weights, history } = await fit({
+    network,
+    labels,
+    task,
+    samples,
+    recipe,
+    iterations,
+    seed,
+    threads,
+    flip,
+    initial,
+    signal,
+    onProgress: ({ iteration, loss }) => onProgress?.({ phase: 'train', done: iteration, total: iterations, loss }),
+  })
+  const metrics = await evaluateOn(dataset, ['val', 'test'], network, weights, options, threads)
+  const notes = {
+    recipe: JSON.stringify({ ...recipe, iterations, seed }),
+    created: new Date().toISOString(),
+    engine: `tiny-video-nets ${version}`,
+    ...(metrics && { metrics: JSON.stringify(metrics) }),
+  }
+  const file: ModelFile = { network, labels, task, preprocessing: defaultPreprocessing, weights, notes }
+  if (out !== undefined) await writeModel(out, file)
+  return { model: new Model(file, { threads, precision }), history, metrics, quarantined: dataset.quarantined }
+}
+
+async function startingWeights(network: Network, classes: number, seed: number, start: ModelFile, name: string): Promise<Map<string, Float32Array>> {
+  const graph = network.graph({ classes })
+  const fresh = await initialize(graph, Random.seeded(seed).fork('weights'))
+  const { weights, inherited } = inheritWeights(graph, fresh, { graph: start.network.graph({ classes: start.labels.length }), weights: start.weights })
+  if (inherited === 0) throw new TvnError('ERR_ARGUMENT', `${name}: none of its tensors has the name and shape of one of network ${network.name}`)
+  return weights
+}
+
+/** Metrics on the first of some splits that has samples. */
+async function evaluateOn(
+  { splits, labels, task }: PreparedDataset,
+  order: readonly Split[],
+  network: Network,
+  weights: ReadonlyMap<string, Float32Array>,
+  { signal, onProgress }: TrainOptions,
+  threads: number,
+): Promise<(Metrics & { readonly split: Split }) | undefined> {
+  const split = order.find((name) => splits[name].length > 0)
+  if (split === undefined) return undefined
+  const metrics = await evaluateWeights({
+    network,
+    labels,
+    task,
+    weights,
+    samples: splits[split],
+    preprocessing: defaultPreprocessing,
+    threads,
+    signal,
+    onProgress: ({ done, total }) => onProgress?.({ phase: 'evaluate', done, total }),
+  })
+  return { split, ...metrics }
+}
+
+/** Finds out before the training whether its result can be written. */
+async function checkWritable(out: string): Promise<void> {
+  const folder = path.dirname(path.resolve(out))
+  try {
+    await access(folder, constants.W_OK)
+  } catch (cause) {
+    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, ${describeFileError(cause)}`, { cause })
+  }
+  const existing = await stat(out).catch(() => undefined)
+  if (existing && !existing.isFile()) throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, it is ${existing.isDirectory() ? 'a folder' : 'not a regular file'}`)
+}
