@@ -66,10 +66,11 @@ class AsyncTask final : public Napi::AsyncWorker {
  private:
   AsyncTask(Napi::Env env, Work work, Deliver deliver, Napi::Object keep, std::function<void()> finally)
       : AsyncWorker(env), deferred_(env), work_(std::move(work)), deliver_(std::move(deliver)), finally_(std::move(finally)) {
-    if (!keep.IsEmpty()) Receiver().Set("keep", keep);
+    if (!keep.IsEmpty()) keep_ = Napi::Persistent(keep);
   }
 
   Napi::Promise::Deferred deferred_;
+  Napi::ObjectReference keep_;
   Work work_;
   Deliver deliver_;
   std::function<void()> finally_;
