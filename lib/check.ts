@@ -17,7 +17,7 @@ export function checkFlag(name: string, value: unknown): boolean {
   return value
 }
 
-export function checkOneOf<const T>(name: string, value: unknown, allowed: readonly T[]): T {
+export function checkOneOf<const T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   if (!allowed.includes(value as T)) throw wrong(name, allowed.map((item) => `'${item}'`).join(' or '), value)
   return value as T
 }
@@ -29,7 +29,8 @@ export function checkClips(clips: unknown, shape: unknown, expected: readonly [f
   const [frames, size] = expected
   if (!(clips instanceof Uint8Array)) throw wrong('clips', 'a Uint8Array', clips)
   const wanted = [frames, size, size, 3]
-  const sound = Array.isArray(shape) && shape.length === 5 && Number.isSafeInteger(shape[0]) && shape[0] >= 1 && wanted.every((extent, i) => shape[i + 1] === extent)
+  const sound =
+    Array.isArray(shape) && shape.length === 5 && Number.isSafeInteger(shape[0]) && shape[0] >= 1 && wanted.every((extent, i) => shape[i + 1] === extent)
   if (!sound) throw wrong('shape', `[N, ${wanted.join(', ')}]`, shape)
   const bytes = shape.reduce((product: number, extent: number) => product * extent, 1)
   if (clips.length !== bytes) throw new TvnError('ERR_ARGUMENT', `clips must hold ${bytes} bytes for the shape [${shape.join(', ')}], got ${clips.length}`)

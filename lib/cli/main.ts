@@ -87,7 +87,7 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
 }
 
 function wantsColor(): boolean {
-  return !process.env.NO_COLOR && Boolean(process.stdout.isTTY) && process.env.TERM !== 'dumb'
+  return !process.env.NO_COLOR && process.stdout.isTTY && process.env.TERM !== 'dumb'
 }
 
 /** A reader that went away (`tvn … | head`) ends the command silently. */

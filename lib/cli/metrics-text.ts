@@ -7,7 +7,9 @@ import type { Output } from './output.js'
 export function metricsText(metrics: Metrics, split: string): string {
   const right = (title: string): Column => ({ title, align: 'right' })
   if ('top1' in metrics) {
-    const rows = [...metrics.perClass].sort((a, b) => (a.top1 ?? 2) - (b.top1 ?? 2)).map(({ label, samples, top1 }) => [label, samples, percent(top1), confusedWith(metrics, label)])
+    const rows = [...metrics.perClass]
+      .sort((a, b) => (a.top1 ?? 2) - (b.top1 ?? 2))
+      .map(({ label, samples, top1 }) => [label, samples, percent(top1), confusedWith(metrics, label)])
     const table = textTable(['class', right('videos'), right('top-1'), 'most often taken for'], rows)
     return `${split}: top-1 ${percent(metrics.top1)}, top-5 ${percent(metrics.top5)} on ${metrics.samples} videos\n\n${table}`
   }

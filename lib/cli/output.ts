@@ -28,7 +28,7 @@ export interface Output extends OutputOptions {
 
 /** `stdout` and `stderr` are written to synchronously where the platform does so. */
 export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream = process.stdout, stderr: NodeJS.WriteStream = process.stderr): Output {
-  const live = Boolean(stderr.isTTY) && !options.quiet
+  const live = stderr.isTTY && !options.quiet
   const columns = stderr.columns ?? 100
   let drawn = false
   const line = (text: string) => {
@@ -56,6 +56,6 @@ export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream 
       if (!options.quiet) line(text)
     },
     warn: line,
-    style: (style, text) => (options.color ? styleText(style, text) : text),
+    style: (style, text) => (options.color ? styleText(style, text, { validateStream: false }) : text),
   }
 }

@@ -7,7 +7,13 @@ import type { CommandEntry } from './commands.js'
 /** What `tvn` was asked to do. */
 export type Request =
   | { readonly kind: 'help'; readonly text: string }
-  | { readonly kind: 'run'; readonly values: Values<Options>; readonly given: ReadonlySet<string>; readonly operands: readonly string[]; readonly global: GlobalOptions }
+  | {
+      readonly kind: 'run'
+      readonly values: Values<Options>
+      readonly given: ReadonlySet<string>
+      readonly operands: readonly string[]
+      readonly global: GlobalOptions
+    }
 
 export interface GlobalOptions {
   readonly json: boolean
@@ -81,7 +87,11 @@ export function parseArguments(command: Command, argv: readonly string[]): Reque
 function parserOption(key: string, option: Option<unknown>): ParserOption {
   const name = optionFlag(key)
   const flags = option.placeholder === undefined ? name : `${name} <${option.placeholder}>`
-  const notes = [option.required ? 'required' : undefined, option.repeatable ? 'repeatable' : undefined, option.shownDefault === undefined ? undefined : `default: ${option.shownDefault}`].filter(Boolean)
+  const notes = [
+    option.required ? 'required' : undefined,
+    option.repeatable ? 'repeatable' : undefined,
+    option.shownDefault === undefined ? undefined : `default: ${option.shownDefault}`,
+  ].filter(Boolean)
   const row = new ParserOption(flags, `${option.about}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`)
   if (option.placeholder !== undefined) row.argParser((text: string, before: unknown) => readValue(name, option, text, before))
   return row

@@ -46,8 +46,11 @@ export function progressLine({ phase, done, total, loss }: PhaseProgress, elapse
   const part = total > 0 ? Math.min(done / total, 1) : 1
   const cells = 20
   const bar = '█'.repeat(Math.round(part * cells)).padEnd(cells, '·')
-  const time = done >= total ? `in ${timeText(elapsedSeconds)}` : done > 0 && elapsedSeconds > 1 ? `${timeText((elapsedSeconds / done) * (total - done))} left` : ''
-  return [(words[phase] ?? phase).padEnd(22), bar, `${done}/${total}`, loss === undefined ? '' : `loss ${loss.toFixed(3)}`, time].filter((text) => text !== '').join('  ')
+  const time =
+    done >= total ? `in ${timeText(elapsedSeconds)}` : done > 0 && elapsedSeconds > 1 ? `${timeText((elapsedSeconds / done) * (total - done))} left` : ''
+  return [(words[phase] ?? phase).padEnd(22), bar, `${done}/${total}`, loss === undefined ? '' : `loss ${loss.toFixed(3)}`, time]
+    .filter((text) => text !== '')
+    .join('  ')
 }
 
 /** `8 s`, `3 min 20 s`, `1 h 5 min`. */

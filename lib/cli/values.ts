@@ -54,6 +54,10 @@ export function oneOf<const T extends string>(...words: readonly T[]): (text: st
     const found = words.find((word) => word === given)
     if (found !== undefined) return found
     const near = nearest(given, words)
-    throw new TvnError('ERR_ARGUMENT', `${shown(given)} is not valid, expected ${words.join(' or ')}`, near === undefined ? {} : { hint: `did you mean ${near}?` })
+    throw new TvnError(
+      'ERR_ARGUMENT',
+      `${shown(given)} is not valid, expected ${words.join(' or ')}`,
+      near === undefined ? {} : { hint: `did you mean ${near}?` },
+    )
   }
 }

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { type NativePlan, native, type Precision } from '../native.js'
+import { callNative } from '../native-error.js'
 import { volume } from '../network/cost.js'
 import type { Graph } from '../network/graph.js'
 
@@ -69,10 +70,13 @@ export class Inference {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    void this.#queue.then(() => {
-      for (const plan of this.#plans.values()) plan.dispose()
-      this.#plans.clear()
-    })
+    void this.#release()
+  }
+
+  async #release(): Promise<void> {
+    await this.#queue
+    for (const plan of this.#plans.values()) plan.dispose()
+    this.#plans.clear()
   }
 
   [Symbol.dispose](): void {
@@ -82,7 +86,7 @@ export class Inference {
   #enqueue<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(() => {
       if (this.#disposed) throw new TvnError('ERR_DISPOSED', 'the model was disposed of')
-      return call()
+      return callNative(call)
     })
     this.#queue = result.catch(() => {})
     return result

@@ -107,11 +107,7 @@ function parseJson(file: string, key: string, text: string): unknown {
 }
 
 /** The network's tensors in its order. Throws ERR_MODEL_TENSOR with every problem's tensor, as far as a line has room. */
-function checkTensors(
-  file: string,
-  parameters: Readonly<Record<string, readonly number[]>>,
-  tensors: ReadonlyMap<string, Tensor>,
-): Map<string, Float32Array> {
+function checkTensors(file: string, parameters: Readonly<Record<string, readonly number[]>>, tensors: ReadonlyMap<string, Tensor>): Map<string, Float32Array> {
   const problems: string[] = []
   const weights = new Map<string, Float32Array>()
   for (const [name, shape] of Object.entries(parameters)) {
@@ -131,7 +127,9 @@ function checkTensors(
   }
   if (problems.length > 0) {
     const more = problems.length > 4 ? `, and ${problems.length - 4} more` : ''
-    throw new TvnError('ERR_MODEL_TENSOR', `${file}: ${problems.slice(0, 4).join('; ')}${more}`, { hint: 'the weights must be those of the network in the same file' })
+    throw new TvnError('ERR_MODEL_TENSOR', `${file}: ${problems.slice(0, 4).join('; ')}${more}`, {
+      hint: 'the weights must be those of the network in the same file',
+    })
   }
   return weights
 }

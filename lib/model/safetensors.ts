@@ -157,7 +157,8 @@ function parseEntry(name: string, tensor: string, value: unknown): Entry {
 function checkLayout(name: string, entries: readonly Entry[]): number {
   let end = 0
   for (const { tensor, from, to } of [...entries].sort((a, b) => a.from - b.from || a.to - b.to)) {
-    if (from !== end) throw broken(name, `tensor ${tensor}: begins at byte ${from}, ${from < end ? 'inside another tensor that ends' : 'behind a gap that begins'} at ${end}`)
+    if (from !== end)
+      throw broken(name, `tensor ${tensor}: begins at byte ${from}, ${from < end ? 'inside another tensor that ends' : 'behind a gap that begins'} at ${end}`)
     end = to
   }
   return end

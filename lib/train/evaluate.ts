@@ -36,7 +36,14 @@ export async function evaluateWeights(options: EvaluateOptions): Promise<Metrics
   const views = new Int32Array(samples.length)
   using inference = new Inference(network.graph({ classes }), weights, { threads, precision: 'f32' })
   let done = 0
-  for await (const { clips, shape, sampleIndex } of evaluationBatches(samples, { stream: network.streams[0], preprocessing, batch: clipsPerBatch, classes, task, threads })) {
+  for await (const { clips, shape, sampleIndex } of evaluationBatches(samples, {
+    stream: network.streams[0],
+    preprocessing,
+    batch: clipsPerBatch,
+    classes,
+    task,
+    threads,
+  })) {
     throwIfAborted(signal)
     await gate?.()
     const logits = await inference.logits(clips, shape[0], signal)
@@ -50,7 +57,11 @@ export async function evaluateWeights(options: EvaluateOptions): Promise<Metrics
   }
   const probabilities = sums.map((sum, i) => sum / (views[Math.floor(i / classes)] as number))
   if (task === 'multi-label') return multiLabelMetrics(probabilities, indicators(samples, classes), labels)
-  return singleLabelMetrics(probabilities, Int32Array.from(samples, ({ labels: [label] }) => label as number), labels)
+  return singleLabelMetrics(
+    probabilities,
+    Int32Array.from(samples, ({ labels: [label] }) => label as number),
+    labels,
+  )
 }
 
 /** 1 where a label applies: [samples × classes]. */

@@ -28,6 +28,18 @@ export async function initialize(graph: Graph, random: Random): Promise<Map<stri
         weights.get(op.parameters.gamma)?.fill(op.name.endsWith('.nonLocal.out.norm') ? 0 : 1)
         weights.get(op.parameters.variance)?.fill(1)
         break
+      case 'normalize':
+      case 'pool':
+      case 'activation':
+      case 'add':
+      case 'mean':
+      case 'gate':
+      case 'attention':
+      case 'dropout':
+      case 'temporal_softmax':
+        break
+      default:
+        op satisfies never
     }
   }
   return weights

@@ -29,7 +29,7 @@ export type Metrics = SingleLabelMetrics | MultiLabelMetrics
  */
 export function singleLabelMetrics(probabilities: Float64Array, truth: Int32Array, labels: readonly string[]): SingleLabelMetrics {
   const classes = labels.length
-  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+  const confusion = Array.from({ length: classes }, () => Array.from({ length: classes }, () => 0))
   let [first, firstFive] = [0, 0]
   for (let i = 0; i < truth.length; i++) {
     const row = probabilities.subarray(i * classes, (i + 1) * classes)

@@ -76,7 +76,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const seed = checkCount('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER)
   const precision = checkOneOf('precision', options.precision ?? 'f32', ['f32'])
   const recipe = { ...defaultRecipe, ...options.recipe }
-  if (options.epochs !== undefined && options.iterations !== undefined) throw new TvnError('ERR_ARGUMENT', 'epochs and iterations exclude each other, expected one of them')
+  if (options.epochs !== undefined && options.iterations !== undefined)
+    throw new TvnError('ERR_ARGUMENT', 'epochs and iterations exclude each other, expected one of them')
   if (options.epochs !== undefined) checkCount('epochs', options.epochs, 1, 1e6)
   if (options.iterations !== undefined) checkCount('iterations', options.iterations, 1, 1e9)
   const network = options.network instanceof Network ? options.network : (await openNetwork(options.network)).network
@@ -157,5 +158,6 @@ async function checkWritable(out: string): Promise<void> {
     throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, ${describeFileError(cause)}`, { cause })
   }
   const existing = await stat(out).catch(() => undefined)
-  if (existing && !existing.isFile()) throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, it is ${existing.isDirectory() ? 'a folder' : 'not a regular file'}`)
+  if (existing && !existing.isFile())
+    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, it is ${existing.isDirectory() ? 'a folder' : 'not a regular file'}`)
 }

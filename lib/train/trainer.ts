@@ -1,6 +1,7 @@
 import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf } from '../check.js'
 import { TvnError } from '../errors.js'
 import { type NativeTrainer, native, type Precision } from '../native.js'
+import { callNative } from '../native-error.js'
 import { Network } from '../network/network.js'
 import { Random } from '../random.js'
 import { type Task, tasks } from '../task.js'
@@ -106,7 +107,7 @@ export class Trainer {
   #enqueue<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(() => {
       if (this.#disposed) throw new TvnError('ERR_DISPOSED', 'the trainer was disposed of')
-      return call()
+      return callNative(call)
     })
     this.#queue = result.catch(() => {})
     return result
@@ -117,11 +118,15 @@ export class Trainer {
     const length = multiLabel ? batch * this.classes : batch
     const limit = multiLabel ? 2 : this.classes
     if (!(labels instanceof Int32Array || Array.isArray(labels)) || labels.length !== length) {
-      throw new TvnError('ERR_ARGUMENT', `labels must be an Int32Array of ${length} values for this batch, got ${(labels as Int32Array)?.length ?? labels} values`)
+      throw new TvnError(
+        'ERR_ARGUMENT',
+        `labels must be an Int32Array of ${length} values for this batch, got ${(labels as Int32Array)?.length ?? labels} values`,
+      )
     }
     for (let i = 0; i < length; i++) {
       const label = labels[i] as number
-      if (!Number.isInteger(label) || label < 0 || label >= limit) throw new TvnError('ERR_ARGUMENT', `labels[${i}] must be a whole number from 0 to ${limit - 1}, got ${label}`)
+      if (!Number.isInteger(label) || label < 0 || label >= limit)
+        throw new TvnError('ERR_ARGUMENT', `labels[${i}] must be a whole number from 0 to ${limit - 1}, got ${label}`)
     }
     return Int32Array.from(labels)
   }
@@ -155,6 +160,6 @@ export async function createTrainer(source: Network | WeightedNetwork, options: 
   }
   const graph = network.graph({ classes })
   const weights = fresh ? await initialize(graph, Random.seeded(seed).fork('weights')) : source.weights
-  const trainer = await native().createTrainer(graph, Object.fromEntries(weights), settings)
+  const trainer = await callNative(() => native().createTrainer(graph, Object.fromEntries(weights), settings))
   return new Trainer(network, task, classes, learningRate, trainer)
 }

@@ -66,7 +66,10 @@ describe('tvn', () => {
     const network = path.join(folder, 'network.json')
     await writeFile(network, '{"blocks": [')
     complains(await tvn(['train', '--network', network, '--out', path.join(folder, 'o.safetensors')]), 2, /network\.json: .*JSON/)
-    await writeFile(network, JSON.stringify({ format: 'tiny-video-nets/network/1', name: 'x', streams: [{ frames: 2, size: 32, fps: 8 }], blocks: [], head: 'mean', colour: 1 }))
+    await writeFile(
+      network,
+      JSON.stringify({ format: 'tiny-video-nets/network/1', name: 'x', streams: [{ frames: 2, size: 32, fps: 8 }], blocks: [], head: 'mean', colour: 1 }),
+    )
     complains(await tvn(['train', '--network', network, '--out', path.join(folder, 'o.safetensors')]), 2, /network\.json: .*colour/)
     expect(await readdir(folder)).to.not.include('o.safetensors')
   })
@@ -95,7 +98,9 @@ describe('tvn', () => {
   it('doctor checks this machine', async () => {
     const { code, stdout } = await tvn(['doctor', '--json'])
     const report = JSON.parse(stdout)
-    expect(report.checks.every(({ name, ok, detail }: { name: string; ok: boolean; detail: string }) => name && typeof ok === 'boolean' && detail)).to.equal(true)
+    expect(report.checks.every(({ name, ok, detail }: { name: string; ok: boolean; detail: string }) => name && typeof ok === 'boolean' && detail)).to.equal(
+      true,
+    )
     expect(code).to.equal(report.checks.every(({ ok }: { ok: boolean }) => ok) ? 0 : 1)
     expect(report.cuda).to.have.keys('available', 'reason')
     expect(report.cpu.features).to.be.an('array')

@@ -54,7 +54,11 @@ describe('arguments of a command', () => {
 
   const refusals: [what: string, argv: string[], message: RegExp][] = [
     ['an unknown option, with the nearest', ['f', '--out', 'o', '--trails', '3'], /unknown option '--trails', did you mean --trials\?/],
-    ['a value out of its range, with the name of the option', ['f', '--out', 'o', '--trials', '0'], /^--trials: '0' is not valid, expected a whole number of at least 1$/],
+    [
+      'a value out of its range, with the name of the option',
+      ['f', '--out', 'o', '--trials', '0'],
+      /^--trials: '0' is not valid, expected a whole number of at least 1$/,
+    ],
     ['a required option that is missing', ['f'], /--out/],
     ['an option without its value', ['f', '--out'], /--out.*missing/],
     ['an operand that is missing', ['--out', 'o'], /FILE/],
@@ -71,7 +75,8 @@ describe('arguments of a command', () => {
     const request = parseArguments(command, ['--help'])
     expect(request.kind).to.equal('help')
     const help = request.kind === 'help' ? request.text : ''
-    for (const part of ['tvn sample [options] <FILE...>', '--final-iterations <N>', 'default: 32', 'repeatable', '--json', 'tvn sample clip.mp4']) expect(help).to.include(part)
+    for (const part of ['tvn sample [options] <FILE...>', '--final-iterations <N>', 'default: 32', 'repeatable', '--json', 'tvn sample clip.mp4'])
+      expect(help).to.include(part)
   })
 })
 

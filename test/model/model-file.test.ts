@@ -13,7 +13,23 @@ const network = Network.parse({
   format: 'tiny-video-nets/network/1',
   name: 'small',
   streams: [{ frames: 2, size: 16, fps: 6.25 }],
-  blocks: [{ spatialType: 'std', spatialKernel: 3, spatialStride: 2, temporalType: '1d', temporalKernel: 1, temporalStride: 1, filters: 8, expand: 2, repeats: 1, skip: true, squeeze: 0.5, contextGate: true, nonLocal: 8 }],
+  blocks: [
+    {
+      spatialType: 'std',
+      spatialKernel: 3,
+      spatialStride: 2,
+      temporalType: '1d',
+      temporalKernel: 1,
+      temporalStride: 1,
+      filters: 8,
+      expand: 2,
+      repeats: 1,
+      skip: true,
+      squeeze: 0.5,
+      contextGate: true,
+      nonLocal: 8,
+    },
+  ],
   head: 'mean',
 })
 
@@ -80,7 +96,7 @@ describe('model file', () => {
 
   it('stays one line when nothing fits', async () => {
     const error = await refusal((tensors) => {
-      for (const name of [...tensors.keys()]) tensors.delete(name)
+      tensors.clear()
     })
     expect(error.message).to.match(/is missing; .* and \d+ more$/)
   })

@@ -21,7 +21,23 @@ const network = Network.parse({
   format: 'tiny-video-nets/network/1',
   name: 'two-colours',
   streams: [{ frames: 2, size: 16, fps: 6 }],
-  blocks: [{ spatialType: 'std', spatialKernel: 3, spatialStride: 2, temporalType: '1d', temporalKernel: 3, temporalStride: 1, filters: 8, expand: 2, repeats: 1, skip: true, squeeze: 0.5, contextGate: true, nonLocal: 0 }],
+  blocks: [
+    {
+      spatialType: 'std',
+      spatialKernel: 3,
+      spatialStride: 2,
+      temporalType: '1d',
+      temporalKernel: 3,
+      temporalStride: 1,
+      filters: 8,
+      expand: 2,
+      repeats: 1,
+      skip: true,
+      squeeze: 0.5,
+      contextGate: true,
+      nonLocal: 0,
+    },
+  ],
   head: 'mean',
 })
 const colours = ['blue', 'red', 'yellow']
@@ -29,12 +45,26 @@ const colours = ['blue', 'red', 'yellow']
 /** Videos of one colour each, which any network tells apart; and a file that is none. */
 function makeVideos(root: string): void {
   let seed = 0
-  for (const [split, count] of [['train', 5], ['val', 2], ['test', 3]] as const) {
+  for (const [split, count] of [
+    ['train', 5],
+    ['val', 2],
+    ['test', 3],
+  ] as const) {
     for (const colour of colours) {
       const folder = path.join(root, split, colour)
       mkdirSync(folder, { recursive: true })
       for (let i = 0; i < count; i++) {
-        ffmpeg('-f', 'lavfi', '-i', `color=${colour}:s=${32 + 2 * i}x32:r=12:d=1`, '-vf', `noise=alls=${10 + 5 * i}:allf=t:all_seed=${seed++}`, '-c:v', 'mpeg4', path.join(folder, `${i}.mp4`))
+        ffmpeg(
+          '-f',
+          'lavfi',
+          '-i',
+          `color=${colour}:s=${32 + 2 * i}x32:r=12:d=1`,
+          '-vf',
+          `noise=alls=${10 + 5 * i}:allf=t:all_seed=${seed++}`,
+          '-c:v',
+          'mpeg4',
+          path.join(folder, `${i}.mp4`),
+        )
       }
     }
   }
@@ -71,7 +101,12 @@ describe('from videos to predictions', () => {
 
   it('train writes a model that tells the classes apart, and names the file that it left out', async () => {
     const phases: TrainProgress[] = []
-    const { model: trained, history, metrics, quarantined } = await train({ network, data: videos, iterations: 120, out: model, seed: 1, onProgress: (progress) => phases.push(progress) })
+    const {
+      model: trained,
+      history,
+      metrics,
+      quarantined,
+    } = await train({ network, data: videos, iterations: 120, out: model, seed: 1, onProgress: (progress) => phases.push(progress) })
     trained.dispose()
     expect(history.at(-1)?.iteration).to.equal(120)
     expect(metrics).to.include({ split: 'val', samples: 6, top1: 1 })
@@ -101,7 +136,11 @@ describe('from videos to predictions', () => {
 
   it('eval matches classes by their names, and names those that the model does not know', async () => {
     using loaded = await loadModel(model)
-    const renumbered: PreparedDataset = { ...data, labels: [...data.labels].reverse(), splits: { ...data.splits, test: data.splits.test.map((sample) => ({ ...sample, labels: sample.labels.map((label) => 2 - label) })) } }
+    const renumbered: PreparedDataset = {
+      ...data,
+      labels: [...data.labels].reverse(),
+      splits: { ...data.splits, test: data.splits.test.map((sample) => ({ ...sample, labels: sample.labels.map((label) => 2 - label) })) },
+    }
     expect((await evaluateModel(loaded, renumbered, 'test')) as SingleLabelMetrics).to.include({ top1: 1 })
     const error: unknown = await evaluateModel(loaded, { ...data, labels: ['blue', 'red', 'mauve'] }, 'test').catch((reason: unknown) => reason)
     expect((error as TvnError).code).to.equal('ERR_DATASET')
@@ -167,7 +206,12 @@ describe('from videos to predictions', () => {
     })
 
     it('predict goes on when a file fails, and then exits with 1', async () => {
-      const files = [path.join(videos, 'test', 'red', '0.mp4'), path.join(videos, 'train', 'red', 'broken.mp4'), path.join(folder, 'none.mp4'), path.join(videos, 'test', 'blue', '1.mp4')]
+      const files = [
+        path.join(videos, 'test', 'red', '0.mp4'),
+        path.join(videos, 'train', 'red', 'broken.mp4'),
+        path.join(folder, 'none.mp4'),
+        path.join(videos, 'test', 'blue', '1.mp4'),
+      ]
       const { code, stdout, stderr } = await tvn(['predict', ...files, '--model', model, '--top', '1', '--json'])
       expect(code).to.equal(1)
       const results = JSON.parse(stdout)
@@ -186,7 +230,9 @@ describe('from videos to predictions', () => {
       const args = ['train', '--network', 'tvn-mobile-2', '--data', videos, '--iterations', '100000', '--out', out]
       const { code, stderr } = await tvn(args, { interrupt: { when: /left out|decoding/, signal: 'SIGINT' } })
       expect(code, stderr).to.equal(130)
-      expect(stderr).to.include('interrupted by SIGINT').and.to.not.match(/^\s+at /m)
+      expect(stderr)
+        .to.include('interrupted by SIGINT')
+        .and.to.not.match(/^\s+at /m)
       expect(await readdir(folder)).to.not.include('interrupted.safetensors')
     })
   })

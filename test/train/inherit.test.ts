@@ -11,7 +11,21 @@ describe('inherited weights', () => {
         format: 'tiny-video-nets/network/1',
         name: 'x',
         streams: [{ frames: 2, size: 16, fps: 6 }],
-        blocks: [8, filters].map((each) => ({ spatialType: 'std', spatialKernel: 3, spatialStride: 2, temporalType: '1d', temporalKernel: 1, temporalStride: 1, filters: each, expand: 1, repeats: 1, skip: false, squeeze: 0, contextGate: false, nonLocal: 0 })),
+        blocks: [8, filters].map((each) => ({
+          spatialType: 'std',
+          spatialKernel: 3,
+          spatialStride: 2,
+          temporalType: '1d',
+          temporalKernel: 1,
+          temporalStride: 1,
+          filters: each,
+          expand: 1,
+          repeats: 1,
+          skip: false,
+          squeeze: 0,
+          contextGate: false,
+          nonLocal: 0,
+        })),
         head: 'mean',
       })
     const [child, parent] = [network(16).graph({ classes: 3 }), network(24).graph({ classes: 3 })]
@@ -24,7 +38,9 @@ describe('inherited weights', () => {
       if (agrees) same++
       expect(weights.get(name), name).to.equal((agrees ? theirs : fresh).get(name))
     }
-    expect(inherited).to.equal(same).and.to.be.within(5, fresh.size - 5)
+    expect(inherited)
+      .to.equal(same)
+      .and.to.be.within(5, fresh.size - 5)
     // [1,3,3,8,16] and a tensor of another network with as many values but other extents are not the same
     expect(weights.get('blocks.1.0.spatial.weight')).to.equal(fresh.get('blocks.1.0.spatial.weight'))
     expect(weights.get('blocks.0.0.spatial.weight')).to.equal(theirs.get('blocks.0.0.spatial.weight'))

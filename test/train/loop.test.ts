@@ -66,7 +66,12 @@ describe('training loop', () => {
   it('ends with ERR_ABORTED, and with the error of a batch that cannot be loaded', async () => {
     const controller = new AbortController()
     const { step, rates } = scripted(() => 1)
-    const running = trainingLoop({ step }, async () => batch, { iterations: 10, learningRate: 1, signal: controller.signal, onProgress: ({ iteration }) => iteration === 3 && controller.abort() })
+    const running = trainingLoop({ step }, async () => batch, {
+      iterations: 10,
+      learningRate: 1,
+      signal: controller.signal,
+      onProgress: ({ iteration }) => iteration === 3 && controller.abort(),
+    })
     expect((await refusal(running)).code).to.equal('ERR_ABORTED')
     expect(rates).to.have.length(3)
     const broken = trainingLoop({ step }, () => Promise.reject(new TvnError('ERR_FILE', 'gone')), { iterations: 2, learningRate: 1 })

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { fitnessOf, multiLabelMetrics, singleLabelMetrics } from '../../lib/train/metrics.js'
 
 describe('single-label metrics', () => {
@@ -39,10 +39,17 @@ describe('single-label metrics', () => {
   })
 
   it('sum up: the confusion matrix holds every sample, its diagonal is top-1', () => {
-    const sample = fc.record({ truth: fc.integer({ min: 0, max: 2 }), row: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 3, maxLength: 3 }) })
+    const sample = fc.record({
+      truth: fc.integer({ min: 0, max: 2 }),
+      row: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 3, maxLength: 3 }),
+    })
     fc.assert(
       fc.property(fc.array(sample, { minLength: 1, maxLength: 40 }), (samples) => {
-        const metrics = singleLabelMetrics(Float64Array.from(samples.flatMap(({ row }) => row)), Int32Array.from(samples, ({ truth }) => truth), labels)
+        const metrics = singleLabelMetrics(
+          Float64Array.from(samples.flatMap(({ row }) => row)),
+          Int32Array.from(samples, ({ truth }) => truth),
+          labels,
+        )
         const total = metrics.confusion.flat().reduce((sum, n) => sum + n, 0)
         const right = metrics.confusion.reduce((sum, row, c) => sum + (row[c] as number), 0)
         expect(total).to.equal(samples.length)

@@ -11,7 +11,9 @@ export const command = defineCommand({
       const { cpu, cuda, checks } = report
       const width = Math.max(...checks.map(({ name }) => name.length))
       const lines = checks.map(({ name, ok, detail }) => `${ok ? output.style('green', '✔') : output.style('red', '✘')} ${name.padEnd(width)}  ${detail}`)
-      return [...lines, '', `cpu   ${cpu.model}, ${cpu.features.join(' ')}`, `cuda  ${cuda.available ? 'available' : 'not available'}: ${cuda.reason}`].join('\n')
+      return [...lines, '', `cpu   ${cpu.model}, ${cpu.features.join(' ')}`, `cuda  ${cuda.available ? 'available' : 'not available'}: ${cuda.reason}`].join(
+        '\n',
+      )
     })
     return report.checks.every(({ ok }) => ok) ? 0 : 1
   },

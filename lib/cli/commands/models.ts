@@ -41,6 +41,14 @@ type Description = ReturnType<typeof describe>
 
 function listText(list: readonly Description[]): string {
   const columns = ['name', 'frames', 'size', 'fps', 'classes', 'params', 'MACs'].map((title, i) => (i === 0 ? title : ({ title, align: 'right' } as const)))
-  const rows = list.map(({ name, streams: [{ frames, size, fps }], classes, params, macs }) => [name, frames, size, Number(fps.toFixed(2)), classes, formatCount(params), formatCount(macs)])
+  const rows = list.map(({ name, streams: [{ frames, size, fps }], classes, params, macs }) => [
+    name,
+    frames,
+    size,
+    Number(fps.toFixed(2)),
+    classes,
+    formatCount(params),
+    formatCount(macs),
+  ])
   return textTable(columns, rows)
 }

@@ -8,7 +8,10 @@ import { count, text } from '../values.js'
 export const command = defineCommand({
   name: 'train',
   about: 'Trains one network on labelled videos and writes a model file.',
-  examples: ['tvn train --network tvn-1 --data videos --epochs 30 --out mine.safetensors', 'tvn train --network best.json --data demo --iterations 1800 --out best.safetensors'],
+  examples: [
+    'tvn train --network tvn-1 --data videos --epochs 30 --out mine.safetensors',
+    'tvn train --network best.json --data demo --iterations 1800 --out best.safetensors',
+  ],
   options: {
     network: required(value('FILE|PRESET', 'Network JSON, released JSON, model file or the name of a preset', text)),
     data: dataOption,
@@ -24,6 +27,9 @@ export const command = defineCommand({
     const { model, history, metrics, quarantined } = await train({ ...options, signal, onProgress: showProgress(output) })
     model.dispose()
     warnQuarantined(output, quarantined)
-    output.result({ model: options.out, history, metrics: metrics ?? null }, () => `${metrics ? `${metricsText(metrics, metrics.split)}\n\n` : ''}model written to ${options.out}`)
+    output.result(
+      { model: options.out, history, metrics: metrics ?? null },
+      () => `${metrics ? `${metricsText(metrics, metrics.split)}\n\n` : ''}model written to ${options.out}`,
+    )
   },
 })

@@ -1,0 +1,19 @@
+import { type ErrorCode, TvnError } from './errors.js'
+
+/** What the addon throws (an Error with a code) as a TvnError; anything else as it is. */
+export function nativeError(error: unknown): unknown {
+  if (error instanceof TvnError || !(error instanceof Error)) return error
+  const { code } = error as NodeJS.ErrnoException
+  if (!code?.startsWith('ERR_')) return error
+  const hint = code === 'ERR_MEMORY' ? { hint: 'a smaller network, batch or input takes less memory' } : {}
+  return new TvnError(code as ErrorCode, error.message, { cause: error, ...hint })
+}
+
+/** Awaits a call of the addon; what it rejects with becomes a TvnError. */
+export async function callNative<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw nativeError(error)
+  }
+}
