@@ -30,6 +30,14 @@ inline Vec zero() { return {_mm256_setzero_ps()}; }
 inline Vec broadcast(float x) { return {_mm256_set1_ps(x)}; }
 inline Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
 inline Vec load(const float* p, Mask m) { return {_mm256_maskload_ps(p, m.m)}; }  // other lanes 0, memory not touched
+/** Bytes as numbers; other lanes 0, memory not touched. */
+inline Vec load_bytes(const uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))}; }
+inline Vec load_bytes(const uint8_t* p, Mask m) {
+  alignas(8) uint8_t bytes[lanes] = {};
+  for (int i = 0, some = _mm256_movemask_ps(_mm256_castsi256_ps(m.m)); i < lanes; i++)
+    if (some >> i & 1) bytes[i] = p[i];
+  return load_bytes(bytes);
+}
 inline void store(float* p, Vec a) { _mm256_storeu_ps(p, a.v); }
 inline void store(float* p, Vec a, Mask m) { _mm256_maskstore_ps(p, m.m, a.v); }
 inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
@@ -45,6 +53,7 @@ struct Compare {
   __m256 m;
 };
 inline Compare greater(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)}; }
+inline Compare is_nan(Vec a) { return {_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)}; }
 inline Vec select(Compare c, Vec yes, Vec no) { return {_mm256_blendv_ps(no.v, yes.v, c.m)}; }
 inline Vec round_nearest(Vec a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /** a · 2^n for whole n in [−252, 254]: in two steps, because 2^n itself may not be a normal number. */

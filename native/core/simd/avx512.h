@@ -27,6 +27,9 @@ inline Vec zero() { return {_mm512_setzero_ps()}; }
 inline Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
 inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline Vec load(const float* p, Mask m) { return {_mm512_maskz_loadu_ps(m.m, p)}; }  // other lanes 0, memory not touched
+/** Bytes as numbers; other lanes 0, memory not touched. */
+inline Vec load_bytes(const uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))}; }
+inline Vec load_bytes(const uint8_t* p, Mask m) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m.m, p)))}; }
 inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 inline void store(float* p, Vec a, Mask m) { _mm512_mask_storeu_ps(p, m.m, a.v); }
 inline Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -42,6 +45,7 @@ struct Compare {
   __mmask16 m;
 };
 inline Compare greater(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
+inline Compare is_nan(Vec a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 inline Vec select(Compare c, Vec yes, Vec no) { return {_mm512_mask_blend_ps(c.m, no.v, yes.v)}; }
 inline Vec round_nearest(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /** a · 2^n for whole n. */

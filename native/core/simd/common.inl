@@ -15,6 +15,7 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }  //
 /** The mask of a whole vector: loads and stores under it are plain ones, so a body templated on its mask serves both. */
 struct All {};
 inline Vec load(const float* p, All) { return load(p); }
+inline Vec load_bytes(const uint8_t* p, All) { return load_bytes(p); }
 inline void store(float* p, Vec a, All) { store(p, a); }
 
 /** Calls f(c, mask) for the vectors of [begin, end): whole ones with All, then perhaps one with a Mask. */

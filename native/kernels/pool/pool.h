@@ -1,7 +1,8 @@
 // Max and average pooling over T, H and W.
 //
-// Padded elements take no part: the maximum ignores them, the average divides by the number of real elements. The gradient of a
-// maximum goes to the first of equal elements in (kt, kh, kw) order. Windows may overlap. Bit-identical for any thread count.
+// Padded elements take no part: the maximum ignores them, the average divides by the number of real elements. A NaN in a window is
+// its maximum. The gradient of a maximum goes to the first of equal elements in (kt, kh, kw) order, that of a NaN to the first of all.
+// Windows may overlap, and every window holds at least one real element. Bit-identical for any number of threads.
 #pragma once
 
 #include <span>
