@@ -1,9 +1,11 @@
 // Cuts a square out of an RGB frame and resizes it: bilinear, half-pixel centres, antialiased when shrinking (the triangle filter
-// is widened by the scale, as in PIL and torchvision with antialias), edges clamped to the square, rounded to nearest.
+// is widened by the scale), the filter cut off at the edges of the square and its weights scaled to a sum of 1, as in PIL and in
+// torchvision with antialias; rounded to nearest.
 //
 //   out[y,x,ch] = clamp(round(gain · Σ wy·wx·in + offset), 0, 255), mirrored in x where `flip`
 //
-// The same bytes on every instruction set: filter weights are 16-bit fixed point and sums are whole numbers.
+// The same bytes on every instruction set: filter weights are 16-bit fixed point and sums are whole numbers. They differ from exact
+// arithmetic only where that is within a tenth of a rounding boundary. The identity when side = size, gain = 1 and offset = 0.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +21,7 @@ struct ResizeArgs {
   int64_t width, height;
   int64_t left, top, side;  // the square, inside the frame
   bool flip;
-  float gain, offset;  // 1 and 0 leave the values as they are
+  float gain, offset;  // finite; 1 and 0 leave the values as they are
   int64_t size;        // of the result
   uint8_t* out;        // [size, size, 3]
   uint8_t* scratch;    // resize_scratch bytes, one per thread that calls
