@@ -1,0 +1,3 @@
+#include "core/simd/avx2.h"
+//
+#include "kernels/attention/attention.inl"

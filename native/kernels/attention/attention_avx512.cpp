@@ -1,0 +1,3 @@
+#include "core/simd/avx512.h"
+//
+#include "kernels/attention/attention.inl"
