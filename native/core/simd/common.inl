@@ -43,7 +43,8 @@ struct Index {
 /** Calls f(Index<0>) … f(Index<N−1>): a loop that is unrolled for certain, so that arrays indexed by it stay in registers. */
 template <int N, class F>
 TVN_INLINE inline void unroll(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) TVN_INLINE { (f(Index<i>{}), ...); }(std::make_integer_sequence<int, N>{});
+  [&]<int... i>(std::integer_sequence<int, i...>) TVN_INLINE { (f(Index<i>{}), ...); }
+  (std::make_integer_sequence<int, N>{});
 }
 
 }  // namespace tvn::TVN_ISA

@@ -35,7 +35,8 @@ void multiply_tile(const Matrix& a, const float* b, int64_t b_row, int64_t depth
 
 /** Columns of V vectors under a mask, all rows. */
 template <int V, class M>
-void multiply_columns(Matrix a, int64_t rows, int64_t depth, const float* b, int64_t b_row, float* out, int64_t out_row, bool accumulate, M mask) {
+void multiply_columns(Matrix a, int64_t rows, int64_t depth, const float* b, int64_t b_row, float* out, int64_t out_row, bool accumulate,
+                      M mask) {
   for (; rows >= tile_rows; rows -= tile_rows, a.p += tile_rows * a.row, out += tile_rows * out_row)
     multiply_tile<tile_rows, V>(a, b, b_row, depth, out, out_row, accumulate, mask);
   unroll<tile_rows>([&](auto r) TVN_INLINE {
@@ -45,11 +46,13 @@ void multiply_columns(Matrix a, int64_t rows, int64_t depth, const float* b, int
 }
 
 /** out [rows, columns] (+)= a [rows, depth] · b [depth, columns]; b and out have their columns side by side. */
-void multiply(const Matrix& a, int64_t rows, int64_t depth, const float* b, int64_t b_row, int64_t columns, float* out, int64_t out_row, bool accumulate) {
+void multiply(const Matrix& a, int64_t rows, int64_t depth, const float* b, int64_t b_row, int64_t columns, float* out, int64_t out_row,
+              bool accumulate) {
   constexpr int64_t wide = tile_vectors * lanes;
   int64_t j = 0;
   for (; j + wide <= columns; j += wide) multiply_columns<tile_vectors>(a, rows, depth, b + j, b_row, out + j, out_row, accumulate, All{});
-  for_vectors(j, columns, [&](int64_t c, auto mask) { multiply_columns<1>(a, rows, depth, b + c, b_row, out + c, out_row, accumulate, mask); });
+  for_vectors(j, columns,
+              [&](int64_t c, auto mask) { multiply_columns<1>(a, rows, depth, b + c, b_row, out + c, out_row, accumulate, mask); });
 }
 
 /** out [depth, block] = the `count` rows of x [count, depth], the rest of the block 0. */

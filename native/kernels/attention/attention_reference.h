@@ -41,8 +41,8 @@ void attention_forward_reference(const AttentionShape& s, const Real* theta, con
 }
 
 template <class Real>
-void attention_backward_reference(const AttentionShape& s, const Real* theta, const Real* phi, const Real* g, const Real* dy, Real* dtheta, Real* dphi,
-                                  Real* dg) {
+void attention_backward_reference(const AttentionShape& s, const Real* theta, const Real* phi, const Real* g, const Real* dy, Real* dtheta,
+                                  Real* dphi, Real* dg) {
   for (int64_t i = 0; i < s.n * s.queries * s.depth; i++) dtheta[i] = 0;
   for (int64_t i = 0; i < s.n * s.keys * s.depth; i++) dphi[i] = dg[i] = 0;
   std::vector<Real> dp(static_cast<std::size_t>(s.keys));

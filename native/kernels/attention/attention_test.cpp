@@ -23,10 +23,12 @@ using test::Random;
 using test::to_double;
 
 /** Below, at and above 32 queries, tiles of 6 rows, vectors of 8 and 16; one and several chunks. */
-constexpr AttentionShape shapes[] = {{1, 1, 1, 1},     {2, 3, 2, 5},    {1, 31, 7, 8},   {1, 32, 6, 16},  {3, 33, 5, 17}, {1, 65, 13, 31},
+constexpr AttentionShape shapes[] = {{1, 1, 1, 1},     {2, 3, 2, 5},    {1, 31, 7, 8},    {1, 32, 6, 16},   {3, 33, 5, 17}, {1, 65, 13, 31},
                                      {17, 40, 11, 33}, {2, 98, 25, 64}, {1, 700, 49, 24}, {16, 64, 12, 48}, {5, 7, 100, 3}};
 
-auto trace(const AttentionShape& s) { return testing::Message() << s.n << " clips, " << s.queries << " queries, " << s.keys << " keys, depth " << s.depth; }
+auto trace(const AttentionShape& s) {
+  return testing::Message() << s.n << " clips, " << s.queries << " queries, " << s.keys << " keys, depth " << s.depth;
+}
 
 /** Every number of threads must give the bits of the first. */
 void expect_same(std::vector<float>& first, const GuardedBuffer<float>& got) {
@@ -38,7 +40,8 @@ TEST(Attention, ForwardAgreesWithF64) {
   Random random;
   for (const AttentionShape& s : shapes) {
     SCOPED_TRACE(trace(s));
-    const auto theta = random.buffer(s.n * s.queries * s.depth, 1, 2), phi = random.buffer(s.n * s.keys * s.depth, 0, 2), g = random.buffer(s.n * s.keys * s.depth, 5);
+    const auto theta = random.buffer(s.n * s.queries * s.depth, 1, 2), phi = random.buffer(s.n * s.keys * s.depth, 0, 2),
+               g = random.buffer(s.n * s.keys * s.depth, 5);
     std::vector<double> want(theta.size());
     attention_forward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), want.data());
     for_each_kernel(attention_forward_kernels(), [&](const auto& kernel) {
@@ -61,7 +64,8 @@ TEST(Attention, BackwardAgreesWithF64) {
     const int64_t many = s.n * s.queries * s.depth, few = s.n * s.keys * s.depth;
     const auto theta = random.buffer(many, 1), phi = random.buffer(few), g = random.buffer(few, 5), dy = random.buffer(many);
     std::vector<double> want_theta(theta.size()), want_phi(phi.size()), want_g(g.size());
-    attention_backward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), to_double(dy).data(), want_theta.data(), want_phi.data(), want_g.data());
+    attention_backward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), to_double(dy).data(),
+                                 want_theta.data(), want_phi.data(), want_g.data());
     for_each_kernel(attention_backward_kernels(), [&](const auto& kernel) {
       std::vector<float> first_theta, first_phi, first_g;
       for_each_thread_count([&](ThreadPool& pool) {

@@ -37,8 +37,8 @@ constexpr int columns_of(int kw, int step) { return (tile_width - 1) * step + kw
 
 /** Vector c of run_tile. */
 template <int KW, int Step, bool Whole, class M>
-void run_tile_vector(const Correlation& k, const Tile& tile, int64_t rows, const float* in, int64_t column, const float* w, float* out, int64_t c,
-                     M mask) {
+void run_tile_vector(const Correlation& k, const Tile& tile, int64_t rows, const float* in, int64_t column, const float* w, float* out,
+                     int64_t c, M mask) {
   const int64_t count = Whole ? tile_width : tile.count;
   const uint64_t inside = tile.inside;
   const int64_t next = k.channels, gap = (k.sw - Step + 1) * next;  // from the last column of a step to the first of the next
@@ -74,7 +74,8 @@ void run_tile_vector(const Correlation& k, const Tile& tile, int64_t rows, const
 
 /**
  * `rows` rows of the filter from w on, the first of them at element `column` of `in`. Windows Step columns apart share columns, so
- * every vector of `in` is used up to KW times in a row. Step = KW stands for every stride from KW on. Whole: a tile of full width whose windows lie inside the image.
+ * every vector of `in` is used up to KW times in a row. Step = KW stands for every stride from KW on. Whole: a tile of full width whose
+ * windows lie inside the image.
  */
 template <int KW, int Step, bool Whole>
 void run_tile(const Correlation& k, const Tile& tile, int64_t rows, const float* in, int64_t column, const float* w, float* out) {
@@ -128,7 +129,8 @@ void correlate_narrow(const Correlation& k, const float* in, float* out, int64_t
       if (k.far) prefetch(in + (top + k.kh) * in_row, smaller(k.sh, k.in_h - top - k.kh) * in_row);
       for (int64_t t = 0; t < n; t++) {
         const Tile& tile = tiles[t];
-        (tile.inside == whole ? run.whole : run.part)(k, tile, rows, in, (top + first_kh) * in_row + (tile.begin * k.sw - k.pw) * k.channels,
+        (tile.inside == whole ? run.whole : run.part)(k, tile, rows, in,
+                                                      (top + first_kh) * in_row + (tile.begin * k.sw - k.pw) * k.channels,
                                                       k.w + first_kh * k.w_row, out + i * k.out_row + tile.begin * k.out_column);
       }
     }
@@ -252,9 +254,8 @@ void accumulate_taps(const Row& row, const float* x, const float* dy, float* dw,
     const int64_t left = ow * row.sw - row.pw;
     unroll<KW>([&](auto kw) TVN_INLINE {
       if (!edge || static_cast<uint64_t>(left + kw) < static_cast<uint64_t>(in_w))
-        unroll<G>([&](auto g) TVN_INLINE {
-          sum[g * KW + kw] = fma(load(x + g * x_row + (left + kw) * channels, mask), d, sum[g * KW + kw]);
-        });
+        unroll<G>([&](auto g)
+                      TVN_INLINE { sum[g * KW + kw] = fma(load(x + g * x_row + (left + kw) * channels, mask), d, sum[g * KW + kw]); });
     });
   };
   int64_t ow = 0;
@@ -272,7 +273,8 @@ void accumulate_row(const Row& row, const float* x, const float* dy, float* dw) 
 }
 
 using AccumulateRow = void(const Row&, const float*, const float*, float*);
-#define TVN_WIDTHS(G) {accumulate_row<G, 1>, accumulate_row<G, 2>, accumulate_row<G, 3>, accumulate_row<G, 4>, accumulate_row<G, 5>}
+#define TVN_WIDTHS(G) \
+  { accumulate_row<G, 1>, accumulate_row<G, 2>, accumulate_row<G, 3>, accumulate_row<G, 4>, accumulate_row<G, 5> }
 constexpr AccumulateRow* accumulate_rows[][widest] = {TVN_WIDTHS(1), TVN_WIDTHS(2), TVN_WIDTHS(3), TVN_WIDTHS(4), TVN_WIDTHS(5)};
 #undef TVN_WIDTHS
 

@@ -18,7 +18,8 @@ void for_each_depthwise_product(const DepthwiseShape& s, const F& f) {
             const int64_t h = oh * k.sh + kh - k.ph, w = ow * k.sw + kw - k.pw;
             if (h < 0 || h >= s.x.h || w < 0 || w >= s.x.w) continue;
             for (int64_t c = 0; c < s.x.c; c++)
-              f(((image * s.x.h + h) * s.x.w + w) * s.x.c + c, ((image * s.y.h + oh) * s.y.w + ow) * s.x.c + c, (kh * k.kw + kw) * s.x.c + c, c);
+              f(((image * s.x.h + h) * s.x.w + w) * s.x.c + c, ((image * s.y.h + oh) * s.y.w + ow) * s.x.c + c,
+                (kh * k.kw + kw) * s.x.c + c, c);
           }
 }
 

@@ -57,12 +57,12 @@ std::vector<DepthwiseShape> shapes(Random& random, int count) {
   }
   for (const int k : {3, 5})
     for (const int64_t c : test::hostile_channels) all.push_back(make_shape({1, 2, 9, 17, c}, k, k, 1, 1, true));
-  all.push_back(make_shape({1, 1, 2, 3, 17}, 7, 7, 1, 1, true));       // kernel larger than the map
-  all.push_back(make_shape({1, 1, 11, 10, 8}, 2, 2, 4, 3, false));     // stride larger than the kernel
-  all.push_back(make_shape({1, 1, 1, 1041, 3}, 1, 9, 1, 1, true));     // more tiles than are described at a time
-  all.push_back(make_shape({1, 1, 3, 4, 5}, 5, 5, 1, 1, false));       // no output
-  all.push_back(make_shape({40, 1, 3, 3, 16}, 3, 3, 1, 1, true));      // more images than chunks
-  all.push_back(make_shape({1, 2, 80, 60, 33}, 3, 3, 2, 2, true));     // beyond the near caches
+  all.push_back(make_shape({1, 1, 2, 3, 17}, 7, 7, 1, 1, true));    // kernel larger than the map
+  all.push_back(make_shape({1, 1, 11, 10, 8}, 2, 2, 4, 3, false));  // stride larger than the kernel
+  all.push_back(make_shape({1, 1, 1, 1041, 3}, 1, 9, 1, 1, true));  // more tiles than are described at a time
+  all.push_back(make_shape({1, 1, 3, 4, 5}, 5, 5, 1, 1, false));    // no output
+  all.push_back(make_shape({40, 1, 3, 3, 16}, 3, 3, 1, 1, true));   // more images than chunks
+  all.push_back(make_shape({1, 2, 80, 60, 33}, 3, 3, 2, 2, true));  // beyond the near caches
   return all;
 }
 
@@ -139,8 +139,10 @@ TEST(Depthwise, WeightGradientAgreesWithF64) {
 
 TEST(Depthwise, GradientsMatchFiniteDifferences) {
   Random random;
-  for (const DepthwiseShape& s : {make_shape({1, 2, 5, 4, 3}, 3, 3, 1, 1, true), make_shape({2, 1, 7, 5, 2}, 3, 2, 2, 3, true), make_shape({1, 1, 5, 6, 2}, 4, 3, 1, 2, false)}) {
-    auto x = to_double(random.buffer(s.x.size())), w = to_double(random.buffer(s.window.taps() * s.x.c)), b = to_double(random.buffer(s.x.c));
+  for (const DepthwiseShape& s : {make_shape({1, 2, 5, 4, 3}, 3, 3, 1, 1, true), make_shape({2, 1, 7, 5, 2}, 3, 2, 2, 3, true),
+                                  make_shape({1, 1, 5, 6, 2}, 4, 3, 1, 2, false)}) {
+    auto x = to_double(random.buffer(s.x.size())), w = to_double(random.buffer(s.window.taps() * s.x.c)),
+         b = to_double(random.buffer(s.x.c));
     const auto dy = to_double(random.buffer(s.y.size()));
     std::vector<double> y(dy.size()), dx(x.size()), dw(w.size()), db(b.size());
     const auto loss = [&] {
@@ -163,7 +165,8 @@ TEST(Depthwise, NanAndInfinityStayWhereTheyBelong) {
   x[0] = std::nanf("");                               // the top left position, channel 0
   x[static_cast<size_t>(s.x.size() - 1)] = INFINITY;  // the bottom right position, channel 19
   std::vector<double> want(static_cast<size_t>(s.y.size()));
-  depthwise_forward_reference(s, to_double(x).data(), to_double(w).data(), static_cast<const double*>(nullptr), Function::none, want.data());
+  depthwise_forward_reference(s, to_double(x).data(), to_double(w).data(), static_cast<const double*>(nullptr), Function::none,
+                              want.data());
   for_each_kernel(depthwise_forward_kernels(), [&](const auto& kernel) {
     ThreadPool pool(1);
     GuardedBuffer<float> y(s.y.size());

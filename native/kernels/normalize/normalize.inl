@@ -9,9 +9,8 @@ void normalize(int64_t size, const NormalizeArgs& a, ThreadPool& pool) {
   pool.run(ceil_div(size, part), [&](int64_t task, int) {
     // One rounding, as (2·byte − 255) is exact: dividing first would cost a second one.
     const Vec twice = broadcast(2.0f), middle = broadcast(255.0f), scale = broadcast(1.0f / 255.0f);
-    for_vectors(task * part, smaller(size, (task + 1) * part), [&](int64_t i, auto mask) {
-      store(a.y + i, (twice * load_bytes(a.x + i, mask) - middle) * scale, mask);
-    });
+    for_vectors(task * part, smaller(size, (task + 1) * part),
+                [&](int64_t i, auto mask) { store(a.y + i, (twice * load_bytes(a.x + i, mask) - middle) * scale, mask); });
   });
 }
 

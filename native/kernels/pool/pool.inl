@@ -81,16 +81,16 @@ void forward_row(const PoolShape& s, const float* x, float* y, int64_t ot, int64
  * so every element is written once.
  */
 template <Pooling pooling, bool disjoint>
-void backward_row(const PoolShape& s, const float* x, const float* y, const float* dy, float* dx, int64_t ot, int64_t oh, int64_t begin, int64_t end) {
+void backward_row(const PoolShape& s, const float* x, const float* y, const float* dy, float* dx, int64_t ot, int64_t oh, int64_t begin,
+                  int64_t end) {
   Box box = make_box(s, ot, oh);
   int64_t at = (ot * s.y.h + oh) * s.y.w * s.y.c;
   for (int64_t ow = 0; ow < s.y.w; ow++, at += s.y.c) {
     box.w = covered(ow, s.window.kw, s.window.sw, s.window.pw, s.x.w);
     const float share = 1.0f / static_cast<float>(box.count());
     for_vectors(begin, end, [&](int64_t c, auto mask) TVN_INLINE {
-      const auto add = [&](int64_t i, Vec gradient) TVN_INLINE {
-        store(dx + i + c, disjoint ? gradient : load(dx + i + c, mask) + gradient, mask);
-      };
+      const auto add = [&](int64_t i, Vec gradient)
+                           TVN_INLINE { store(dx + i + c, disjoint ? gradient : load(dx + i + c, mask) + gradient, mask); };
       Vec left = load(dy + at + c, mask);  // what no element has taken yet
       if constexpr (pooling == Pooling::max) {
         const Vec largest = load(y + at + c, mask);
@@ -129,7 +129,8 @@ void pool_backward(const PoolShape& shape, const PoolBackwardArgs& a, ThreadPool
   const auto covers = [](int64_t n, int64_t out, int64_t window, int64_t stride, int64_t pad) {
     return window >= stride && (out - 1) * stride - pad + window >= n;
   };
-  const bool all = covers(s.x.t, s.y.t, k.kt, k.st, k.pt) && covers(s.x.h, s.y.h, k.kh, k.sh, k.ph) && covers(s.x.w, s.y.w, k.kw, k.sw, k.pw);
+  const bool all =
+      covers(s.x.t, s.y.t, k.kt, k.st, k.pt) && covers(s.x.h, s.y.h, k.kh, k.sh, k.ph) && covers(s.x.w, s.y.w, k.kw, k.sw, k.pw);
   const bool disjoint = apart && !a.accumulate;
   const auto run = s.pooling == Pooling::max ? (disjoint ? backward_row<Pooling::max, true> : backward_row<Pooling::max, false>)
                                              : (disjoint ? backward_row<Pooling::avg, true> : backward_row<Pooling::avg, false>);
@@ -145,7 +146,8 @@ void pool_backward(const PoolShape& shape, const PoolBackwardArgs& a, ThreadPool
     const int64_t u = task / blocks, begin = task % blocks * block, end = smaller(begin + block, s.x.c);
     float* const dx = a.dx + u * unit_x;
     if (!a.accumulate && !(disjoint && all))
-      for (int64_t p = 0; p < positions; p++) for_vectors(begin, end, [&](int64_t c, auto mask) { store(dx + p * s.x.c + c, zero(), mask); });
+      for (int64_t p = 0; p < positions; p++)
+        for_vectors(begin, end, [&](int64_t c, auto mask) { store(dx + p * s.x.c + c, zero(), mask); });
     const int64_t y = u * unit_y;
     const bool is_max = s.pooling == Pooling::max;
     for (int64_t ot = 0; ot < frames_y; ot++)

@@ -41,7 +41,8 @@ PoolShape make_shape(Shape x, Sizes k, Sizes stride, bool same, Pooling pooling)
 
 std::string describe(const PoolShape& s) {
   const Window& k = s.window;
-  return testing::PrintToString(std::vector<int64_t>{s.x.n, s.x.t, s.x.h, s.x.w, s.x.c, k.kt, k.kh, k.kw, k.st, k.sh, k.sw, k.pt, k.ph, k.pw, s.y.t, s.y.h, s.y.w}) +
+  return testing::PrintToString(std::vector<int64_t>{s.x.n, s.x.t, s.x.h, s.x.w, s.x.c, k.kt, k.kh, k.kw, k.st, k.sh, k.sw, k.pt, k.ph,
+                                                     k.pw, s.y.t, s.y.h, s.y.w}) +
          (s.pooling == Pooling::max ? " max" : " avg") + " = x (N T H W C), kernel, stride, padding, y (T H W)";
 }
 
@@ -50,8 +51,10 @@ std::vector<PoolShape> shapes(Random& random, int count) {
   std::vector<PoolShape> all;
   for (int i = 0; i < count; i++) {
     const auto size = [&](int64_t most) { return static_cast<int>(random.integer(1, most)); };
-    const Shape x = {size(3), size(5), size(9), size(17), test::hostile_channels[random.integer(0, std::ssize(test::hostile_channels) - 1)]};
-    all.push_back(make_shape(x, {size(4), size(5), size(5)}, {size(4), size(4), size(4)}, random.integer(0, 3) > 0, static_cast<Pooling>(i % 2)));
+    const Shape x = {size(3), size(5), size(9), size(17),
+                     test::hostile_channels[random.integer(0, std::ssize(test::hostile_channels) - 1)]};
+    all.push_back(
+        make_shape(x, {size(4), size(5), size(5)}, {size(4), size(4), size(4)}, random.integer(0, 3) > 0, static_cast<Pooling>(i % 2)));
   }
   for (const Pooling pooling : {Pooling::max, Pooling::avg}) {
     for (const int64_t c : test::hostile_channels) {
@@ -60,10 +63,11 @@ std::vector<PoolShape> shapes(Random& random, int count) {
     }
     all.push_back(make_shape({9, 4, 12, 11, 24}, {1, 3, 3}, {1, 2, 2}, true, pooling));
     all.push_back(make_shape({1, 4, 12, 11, 24}, {2, 1, 1}, {2, 1, 1}, true, pooling));
-    all.push_back(make_shape({10, 5, 13, 17, 24}, {2, 1, 1}, {2, 1, 1}, false, pooling));  // a frame that no window holds, several blocks of channels
-    all.push_back(make_shape({2, 2, 7, 9, 5}, {1, 2, 1}, {1, 2, 1}, true, pooling));       // W alone is merged
-    all.push_back(make_shape({1, 2, 7, 9, 200}, {1, 3, 3}, {1, 1, 1}, true, pooling));     // few units, so blocks of channels
-    all.push_back(make_shape({1, 2, 2, 2, 5}, {3, 3, 3}, {1, 1, 1}, false, pooling));      // no output
+    all.push_back(
+        make_shape({10, 5, 13, 17, 24}, {2, 1, 1}, {2, 1, 1}, false, pooling));  // a frame that no window holds, several blocks of channels
+    all.push_back(make_shape({2, 2, 7, 9, 5}, {1, 2, 1}, {1, 2, 1}, true, pooling));    // W alone is merged
+    all.push_back(make_shape({1, 2, 7, 9, 200}, {1, 3, 3}, {1, 1, 1}, true, pooling));  // few units, so blocks of channels
+    all.push_back(make_shape({1, 2, 2, 2, 5}, {3, 3, 3}, {1, 1, 1}, false, pooling));   // no output
   }
   return all;
 }
@@ -153,7 +157,8 @@ TEST(Pool, AMaximumSeesEveryNan) {
 TEST(Pool, GradientsMatchFiniteDifferences) {
   Random random;
   for (const Pooling pooling : {Pooling::max, Pooling::avg})
-    for (const PoolShape& s : {make_shape({1, 3, 5, 4, 2}, {2, 3, 3}, {1, 2, 1}, true, pooling), make_shape({2, 2, 4, 5, 3}, {1, 2, 2}, {1, 2, 2}, false, pooling)}) {
+    for (const PoolShape& s : {make_shape({1, 3, 5, 4, 2}, {2, 3, 3}, {1, 2, 1}, true, pooling),
+                               make_shape({2, 2, 4, 5, 3}, {1, 2, 2}, {1, 2, 2}, false, pooling)}) {
       std::vector<double> x(static_cast<size_t>(s.x.size())), y(static_cast<size_t>(s.y.size())), dx(x.size());
       for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<double>(i * 7919 % x.size()) / 100;  // distinct: 7919 is prime
       const auto dy = to_double(random.buffer(s.y.size()));

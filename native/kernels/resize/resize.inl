@@ -27,7 +27,8 @@ void filter_rows(const ResizeArgs& a, const ResizePlan& plan, int64_t y) {
     for (int64_t k = 0; k < plan.pairs; k++) {
       // A second row of weight 0 may lie below the square.
       const int64_t upper = smaller(top + 2 * k, a.side - 1), lower = smaller(top + 2 * k + 1, a.side - 1);
-      sums = add_products(sums, load_words(in + upper * pitch + at), load_words(in + lower * pitch + at), broadcast_pair(pair_at(weights + 2 * k)));
+      sums = add_products(sums, load_words(in + upper * pitch + at), load_words(in + lower * pitch + at),
+                          broadcast_pair(pair_at(weights + 2 * k)));
     }
     store_words<shift>(plan.row + at, sums);
   }

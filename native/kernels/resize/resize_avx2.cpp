@@ -22,7 +22,8 @@ inline WordSums add_products(WordSums sums, Words a, Words b, Words pair) {
 /** The sums shifted right by `bits`, as words in their order. */
 template <int bits>
 inline void store_words(int16_t* p, WordSums sums) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_packs_epi32(_mm256_srai_epi32(sums.low, bits), _mm256_srai_epi32(sums.high, bits)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm256_packs_epi32(_mm256_srai_epi32(sums.low, bits), _mm256_srai_epi32(sums.high, bits)));
 }
 inline Vec load_whole(const int32_t* p, Mask m) { return {_mm256_cvtepi32_ps(_mm256_maskload_epi32(p, m.m))}; }
 /** Rounds to nearest; a is in [0, 255]. */

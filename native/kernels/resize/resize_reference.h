@@ -35,7 +35,8 @@ inline std::vector<double> resize_reference(const ResizeArgs& a) {
       for (int64_t channel = 0; channel < 3; channel++) {
         double sum = 0;
         for (int64_t p = 0; p < a.side; p++)
-          sum += weights[static_cast<std::size_t>((a.flip ? a.size - 1 - x : x) * a.side + p)] * row[static_cast<std::size_t>(p * 3 + channel)];
+          sum += weights[static_cast<std::size_t>((a.flip ? a.size - 1 - x : x) * a.side + p)] *
+                 row[static_cast<std::size_t>(p * 3 + channel)];
         out.push_back(a.gain * sum + a.offset);
       }
   }

@@ -44,8 +44,8 @@ void expect_same_bytes(const GuardedBuffer<uint8_t>& got, const GuardedBuffer<ui
 
 /** Every kernel gives the bytes of the first, and those are within 0.1·gain + 0.5 of f64. */
 void check(const ResizeArgs& a) {
-  SCOPED_TRACE(testing::Message() << "frame " << a.width << "x" << a.height << ", square " << a.side << " at " << a.left << "," << a.top << (a.flip ? " flipped" : "") << " to "
-                                  << a.size << ", gain " << a.gain << " offset " << a.offset);
+  SCOPED_TRACE(testing::Message() << "frame " << a.width << "x" << a.height << ", square " << a.side << " at " << a.left << "," << a.top
+                                  << (a.flip ? " flipped" : "") << " to " << a.size << ", gain " << a.gain << " offset " << a.offset);
   const std::vector<double> exact = resize_reference(a);
   const Kernel<Resize>& reference = resize_kernels().back();
   const GuardedBuffer<uint8_t> first = run(reference, a);
@@ -66,7 +66,8 @@ TEST(Resize, AgreesWithF64AndOnEveryIsa) {
     const auto in = random_bytes(random, width * height * 3);
     const bool plain = random.integer(0, 1);
     check({in.data(), width, height, random.integer(0, width - side), random.integer(0, height - side), side, random.integer(0, 1) == 1,
-           plain ? 1 : static_cast<float>(random.uniform(0.6, 1.4)), plain ? 0 : static_cast<float>(random.uniform(-40, 40)), size, nullptr, nullptr});
+           plain ? 1 : static_cast<float>(random.uniform(0.6, 1.4)), plain ? 0 : static_cast<float>(random.uniform(-40, 40)), size, nullptr,
+           nullptr});
   }
 }
 
@@ -76,7 +77,8 @@ TEST(Resize, HandlesTheSizesOfTrainingAndPrediction) {
   for (const int64_t size : {1, 24, 224, 320}) check({in.data(), 1920, 1080, 487, 67, 945, false, 1, 0, size, nullptr, nullptr});
   for (const int64_t size : {24, 32, 40, 48}) check({in.data(), 96, 96, 5, 12, 84, true, 1.1f, -3, size, nullptr, nullptr});
   for (int64_t side = 1; side < 24; side++)  // around the widths of vectors
-    for (const int64_t size : {side, side + 1, int64_t{1}, 4 * side}) check({in.data(), side, side, 0, 0, side, false, 1, 0, size, nullptr, nullptr});
+    for (const int64_t size : {side, side + 1, int64_t{1}, 4 * side})
+      check({in.data(), side, side, 0, 0, side, false, 1, 0, size, nullptr, nullptr});
 }
 
 TEST(Resize, IsTheIdentityAtFullSize) {
@@ -100,7 +102,8 @@ TEST(Resize, KeepsAConstantAndClamps) {
     std::memset(in.data(), value, in.size());
     for (const int64_t size : {7, 45, 90, 111})
       for_each_kernel(resize_kernels(), [&](const auto& kernel) {
-        for (const uint8_t byte : run(kernel, {in.data(), 90, 90, 0, 0, 90, false, 1, 0, size, nullptr, nullptr})) ASSERT_EQ(byte, value) << size;
+        for (const uint8_t byte : run(kernel, {in.data(), 90, 90, 0, 0, 90, false, 1, 0, size, nullptr, nullptr}))
+          ASSERT_EQ(byte, value) << size;
         for (const uint8_t byte : run(kernel, {in.data(), 90, 90, 0, 0, 90, false, 2, -50, size, nullptr, nullptr}))
           ASSERT_EQ(byte, std::min(std::max(2 * value - 50, 0), 255)) << size;
       });
