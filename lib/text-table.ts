@@ -32,13 +32,13 @@ export function pad(text: string, width: number, align: 'left' | 'right' = 'left
   return align === 'left' ? text + space : space + text
 }
 
-/** A count in at most four digits and a unit: 950, 1.23 k, 45.6 M, 7.89 G. */
-export function formatCount(n: number): string {
-  for (const [unit, scale] of [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) {
+/** A count in three digits with a prefix: 950, 1.23 k, 45.6 M, 7.89 G; with a unit 950 MACs, 1.23 kMACs. */
+export function formatCount(n: number, unit = ''): string {
+  for (const [prefix, scale] of [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) {
     // 999,999 rounds to 1.00 M, not to 1000 k
-    if (n >= scale * 0.9995) return `${threeDigits(n / scale)} ${unit}`
+    if (n >= scale * 0.9995) return `${threeDigits(n / scale)} ${prefix}${unit}`
   }
-  return String(n)
+  return unit ? `${n} ${unit}` : String(n)
 }
 
 function threeDigits(x: number): string {

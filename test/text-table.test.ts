@@ -32,5 +32,7 @@ describe('formatCount', () => {
     expect([0, 950, 1234, 45_600_000, 999_999, 999_499, 4_326_000_000, 9_996].map(formatCount)).to.deep.equal([
       '0', '950', '1.23 k', '45.6 M', '1.00 M', '999 k', '4.33 G', '10.0 k',
     ])
+    expect(formatCount(4_326_000_000, 'MACs')).to.equal('4.33 GMACs')
+    expect(formatCount(950, 'MACs')).to.equal('950 MACs')
   })
 })

@@ -40,7 +40,7 @@ function nonLocalWidth() {
 }
 
 /** Which sources a block reads; 0 is the stream, i + 1 the output of block i. Chains only, so it says nothing that its position does not. */
-const inputs = list(whole(0, 16), 1, 16, 'indices (0 is the stream, 1 the first block)')
+const inputs = list(whole(0, 16), 1, 16, 'sources (0 is the stream, 1 the first block)')
 
 const networkSchema = object({
   format: z.literal(networkFormat, `"${networkFormat}"`),

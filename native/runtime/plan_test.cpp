@@ -87,7 +87,7 @@ TEST_F(PlanTest, MeasuresAsManyRunsAsAsked) {
 
 TEST_F(PlanTest, RefusesWhatMemoryCannotHold) {
   Graph huge = graph_;
-  huge.input_shape = {1, 64, 4096, 4096, 3};
+  huge.input_shape = {1, 16, 1024, 1024, 3};
   try {
     Plan plan(huge, values_, {512, 1, allowed_isa()});
     FAIL() << "accepted";

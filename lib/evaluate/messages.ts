@@ -1,0 +1,72 @@
+import type { PreparedDataset } from '../data/dataset.js'
+import type { ErrorCode } from '../errors.js'
+import type { LatencyReport } from '../latency/measure.js'
+import type { NetworkJson } from '../network/schema.js'
+import type { Metrics } from '../train/metrics.js'
+import type { TrainResult } from './trial.js'
+
+/** What every task of a worker needs; sent once to each worker process. */
+export interface Setup {
+  readonly dataset: PreparedDataset
+  /** Of training and validation; measuring always takes one. */
+  readonly threads: number
+}
+
+/** The tasks of a worker: what is asked and what comes back. */
+export interface Tasks {
+  /** Measures a network with random weights; the machine should be quiet. */
+  measure: {
+    readonly task: { readonly network: NetworkJson; readonly classes: number; readonly limits: readonly string[]; readonly maxSeconds: number }
+    readonly result: LatencyReport
+  }
+  /** Peak of one core in GFLOP/s. */
+  peak: { readonly task: Record<string, never>; readonly result: number }
+  /** Trains, validates and saves to `file`. */
+  train: {
+    readonly task: { readonly network: NetworkJson; readonly seed: number; readonly iterations: number; readonly file: string }
+    readonly result: TrainResult
+  }
+  /** Trains the weights in `from` further, evaluates on val and test and saves to `file`. */
+  finish: {
+    readonly task: {
+      readonly network: NetworkJson
+      readonly seed: number
+      readonly iterations: number
+      readonly from: { readonly file: string; readonly weightsHash: string }
+      readonly file: string
+      /** Further metadata of the model file. */
+      readonly notes: Readonly<Record<string, string>>
+    }
+    readonly result: { readonly fitness: number; readonly validation: Metrics; readonly test: Metrics | null; readonly weightsHash: string }
+  }
+}
+
+export type TaskName = keyof Tasks
+
+/** Where a task is. */
+export interface StageProgress {
+  readonly stage: 'warm-up' | 'measure' | 'cold' | 'train' | 'validate' | 'test' | 'save'
+  /** Of the stage, 0 to 1, where it can be told. */
+  readonly fraction?: number
+  readonly loss?: number
+}
+
+/** A task's end: its result, or why it has none. The work of others goes on in both cases. */
+export type Outcome<T> = { readonly ok: true; readonly result: T } | { readonly ok: false; readonly reason: string; readonly code?: ErrorCode }
+
+/** From the coordinator to a worker. */
+export type ToWorker =
+  | { readonly type: 'setup'; readonly setup: unknown }
+  | { readonly type: 'task'; readonly name: string; readonly task: unknown }
+  /** Stop at the next gate, say `paused` with the same id, and wait. */
+  | { readonly type: 'pause'; readonly id: number }
+  | { readonly type: 'resume' }
+
+/** From a worker to the coordinator. */
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'progress'; readonly progress: StageProgress }
+  /** Answers the pause with this id. */
+  | { readonly type: 'paused'; readonly id: number }
+  | { readonly type: 'done'; readonly result: unknown }
+  | { readonly type: 'failed'; readonly reason: string; readonly code?: ErrorCode }

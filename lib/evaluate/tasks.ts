@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import { TvnError } from '../errors.js'
+import { parseLimit } from '../latency/limit.js'
+import { type LatencyReport, measureLatency } from '../latency/measure.js'
+import { readModel, writeModel } from '../model/model-file.js'
+import { native } from '../native.js'
+import { Network } from '../network/network.js'
+import { Random } from '../random.js'
+import { defaultPreprocessing } from '../task.js'
+import { evaluateWeights } from '../train/evaluate.js'
+import { fit } from '../train/fit.js'
+import { initialize } from '../train/initialize.js'
+import { fitnessOf, type Metrics } from '../train/metrics.js'
+import { defaultRecipe } from '../train/recipe.js'
+import { version } from '../version.js'
+import type { Setup, StageProgress, TaskName, Tasks } from './messages.js'
+import type { TaskContext } from './serve.js'
+
+type TaskHandlers = { readonly [K in TaskName]: (task: Tasks[K]['task'], context: TaskContext) => Promise<Tasks[K]['result']> }
+type Weights = ReadonlyMap<string, Float32Array>
+
+/** How long the peak of the machine is measured. */
+const peakMilliseconds = 300
+
+/** What the workers of a search do. */
+export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
+  const { labels, task, flip, splits } = dataset
+
+  const trainOn = async (network: Network, seed: number, iterations: number, initial: Weights | undefined, { gate, onProgress }: TaskContext): Promise<Weights> => {
+    const { weights } = await fit({
+      network,
+      labels,
+      task,
+      samples: splits.train,
+      recipe: defaultRecipe,
+      iterations,
+      seed,
+      threads,
+      flip,
+      initial,
+      gate,
+      onProgress: ({ iteration, loss }) => onProgress({ stage: 'train', fraction: iteration / iterations, loss }),
+    })
+    return weights
+  }
+
+  const evaluateOn = (split: 'val' | 'test', network: Network, weights: Weights, { gate, onProgress }: TaskContext): Promise<Metrics> => {
+    const stage: StageProgress['stage'] = split === 'val' ? 'validate' : 'test'
+    return evaluateWeights({
+      network,
+      weights,
+      labels,
+      task,
+      samples: splits[split],
+      preprocessing: defaultPreprocessing,
+      threads,
+      gate,
+      onProgress: ({ done, total }) => onProgress({ stage, fraction: done / total }),
+    })
+  }
+
+  const save = async (file: string, network: Network, weights: Weights, notes: Readonly<Record<string, string>>): Promise<void> => {
+    await writeModel(file, { network, labels, task, preprocessing: defaultPreprocessing, weights, notes: { engine: version, recipe: JSON.stringify(defaultRecipe), ...notes } })
+  }
+
+  return {
+    async measure({ network: json, classes, limits, maxSeconds }, { onProgress }): Promise<LatencyReport> {
+      const network = Network.parse(json)
+      const graph = network.graph({ classes })
+      const weights = await initialize(graph, Random.seeded(0))
+      const plan = await native().createPlan(graph, Object.fromEntries(weights), { batch: 1, threads: 1, precision: 'f32' })
+      try {
+        const { frames, size } = network.streams[0]
+        return await measureLatency(plan, [frames, size, size, 3], { limits: limits.map(parseLimit), maxSeconds, onProgress: ({ stage }) => onProgress({ stage }) })
+      } finally {
+        plan.dispose()
+      }
+    },
+
+    peak: () => native().measurePeak(peakMilliseconds),
+
+    async train({ network: json, seed, iterations, file }, context) {
+      const network = Network.parse(json)
+      const weights = await trainOn(network, seed, iterations, undefined, context)
+      const metrics = await evaluateOn('val', network, weights, context)
+      context.onProgress({ stage: 'save' })
+      await save(file, network, weights, { metrics: JSON.stringify({ val: metrics }) })
+      return { fitness: fitnessOf(metrics), metrics, iterations, weightsHash: hashWeights(weights) }
+    },
+
+    async finish({ network: json, seed, iterations, from, file, notes }, context) {
+      const network = Network.parse(json)
+      const trial = await readModel(from.file)
+      if (hashWeights(trial.weights) !== from.weightsHash) {
+        throw new TvnError('ERR_STUDY', `${from.file} does not hold the weights that the journal tells of`, { hint: 'it was changed or replaced after it was written' })
+      }
+      const weights = iterations > 0 ? await trainOn(network, seed, iterations, trial.weights, context) : trial.weights
+      const validation = await evaluateOn('val', network, weights, context)
+      const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, context) : null
+      context.onProgress({ stage: 'save' })
+      await save(file, network, weights, { ...notes, metrics: JSON.stringify({ val: validation, test }) })
+      return { fitness: fitnessOf(validation), validation, test, weightsHash: hashWeights(weights) }
+    },
+  }
+}
+
+/** SHA-256 over the names and bytes of the tensors, in the order of their names. */
+export function hashWeights(weights: Weights): string {
+  const hash = createHash('sha256')
+  for (const [name, data] of [...weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${name}\0`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  }
+  return hash.digest('hex')
+}
