@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'ERR_NO_DECODER' // neither ffmpeg nor node-av can be used
   | 'ERR_LIMIT_INVALID' // a limit that does not parse
   | 'ERR_LIMIT_IMPOSSIBLE' // no network of the space meets the limit here
+  | 'ERR_NO_WINNER' // a search ended without a network that meets its limits
   | 'ERR_STUDY' // a run directory cannot be created or resumed
   | 'ERR_DISPOSED' // use after dispose()
   | 'ERR_BUSY' // the object already runs

@@ -10,6 +10,7 @@ export interface CommandEntry {
 
 /** Every command, in the order of the help. */
 export const commands: readonly CommandEntry[] = [
+  { name: 'search', summary: 'find a network that meets your limits, on your videos', load: () => import('./commands/search.js') },
   { name: 'predict', summary: 'classify video files', load: () => import('./commands/predict.js') },
   { name: 'train', summary: 'train one network', load: () => import('./commands/train.js') },
   { name: 'eval', summary: 'evaluate a model on a dataset', load: () => import('./commands/eval.js') },

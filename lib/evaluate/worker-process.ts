@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { ErrorCode } from '../errors.js'
 import type { FromWorker, StageProgress, ToWorker } from './messages.js'
@@ -98,7 +99,7 @@ export class WorkerProcess {
     const { script, setup, memoryLimit } = this.#options
     const path = fileURLToPath(script)
     const child = fork(path, [], {
-      execArgv: path.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : [],
+      execArgv: path.endsWith('.ts') ? ['--import', createRequire(import.meta.url).resolve('tsx')] : [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })

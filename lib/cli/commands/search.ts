@@ -1,0 +1,98 @@
+import path from 'node:path'
+import { TvnError } from '../../errors.js'
+import { formatLimit, parseLimit } from '../../latency/limit.js'
+import { diagram } from '../../network/diagram.js'
+import { Network } from '../../network/network.js'
+import { defaults } from '../../search/options.js'
+import type { Report } from '../../search/report.js'
+import { samplers } from '../../search/samplers/sampler.js'
+import { type SearchOptions, search } from '../../search/search.js'
+import { formatCount, textTable } from '../../text-table.js'
+import { defineCommand, repeatable, value } from '../command.js'
+import { showSearch } from '../display/search-display.js'
+import { metricsText } from '../metrics-text.js'
+import { timeText } from '../progress.js'
+import { count, duration, oneOf, text } from '../values.js'
+
+const shown = (about: string, initial: string | number) => `${about} (default: ${initial})`
+
+export const command = defineCommand({
+  name: 'search',
+  about: 'Finds the most accurate network that meets your limits on this machine, trains it and saves it. Ctrl-C saves; --resume goes on.',
+  examples: ['tvn search', "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200", 'tvn search --resume runs/2026-11-25-demo-small'],
+  options: {
+    data: value('DIR|demo', shown('folder of labelled videos, or the generated demo data', defaults.data), text),
+    out: value('DIR', 'run directory (default: runs/<date>-<study>)', text),
+    space: value('S', shown('what may be proposed: small, full or a space file', defaults.space), text),
+    sampler: value('S', shown('how it is proposed', defaults.sampler), oneOf(...samplers)),
+    trials: value('N', shown('proposals, rejected ones included', defaults.trials), count(1, 1_000_000)),
+    time: value('T', 'propose nothing more after this time, e.g. 10m', duration),
+    population: value('N', 'evolution: random networks to begin with, and how many of the best may become parents (default: trials / 4, 6 to 200)', count(1, 1_000_000)),
+    tournament: value('N', 'evolution: how many compete to become the parent (default: population / 4)', count(1, 1_000_000)),
+    seed: value('S', shown('seed of every random choice', defaults.seed), count(0)),
+    workers: value('W', shown('trials at the same time', defaults.workers), count(1, 256)),
+    limit: repeatable(value('L', shown('latency limit, p<percentile><ms>[@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given)))),
+    maxParams: value('N', shown('most parameters', formatCount(defaults.maxParams)), count(1)),
+    frames: value('N', 'every network takes so many frames (default: the space decides)', count(1, 128)),
+    iterations: value('N', shown("a trial's training steps", defaults.iterations), count(1)),
+    finalIterations: value('N', `the winner's further training steps (default: ${defaults.finalFactor} times a trial's)`, count(0)),
+    resume: value('DIR', 'go on with the study of this run directory; takes no other options', text),
+  },
+  async run({ options, given, output, signal }) {
+    if (options.resume !== undefined && given.size > 1) {
+      const others = [...given].filter((key) => key !== 'resume')
+      throw new TvnError('ERR_ARGUMENT', `--resume takes its settings from the journal, got ${others.join(', ')} as well`, { hint: 'leave the other options away, or begin a new study' })
+    }
+    const { limit, ...rest } = options
+    const settings = Object.fromEntries(Object.entries({ ...rest, limits: given.has('limit') ? limit : undefined }).filter(([, setting]) => setting !== undefined)) as SearchOptions
+    const display = showSearch(output)
+    let [folder, classes] = ['', 0]
+    try {
+      const result = await search({
+        ...settings,
+        signal,
+        onProgress(progress) {
+          if (progress.kind === 'study') folder = progress.folder
+          if (progress.kind === 'dataset') classes = progress.dataset.labels.length
+          display.update(progress)
+        },
+      })
+      display.end()
+      output.result(result.report, () => summary(result.report, result.folder, classes, output.style))
+    } catch (error) {
+      display.end()
+      if (signal.aborted && folder !== '') output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
+      throw error
+    }
+  },
+})
+
+/** What a person reads at the end: the front, the best network, where everything is. */
+function summary(report: Report, folder: string, classes: number, style: (style: 'bold', text: string) => string): string {
+  const { best, trials, front, counts, elapsedSeconds } = report
+  if (best === null) return ''
+  const right = (title: string) => ({ title, align: 'right' as const })
+  const table = textTable(
+    [right('trial'), right('accuracy'), right('p90 ms'), right('parameters'), right('MACs'), 'frames × size @ fps', 'parent'],
+    front.map((id) => {
+      const trial = trials[id] as (typeof trials)[number]
+      const [{ frames, size, fps }] = trial.network.streams
+      return [id, percent(trial.fitness), trial.latency?.p90.toPrecision(3) ?? '', formatCount(trial.params), formatCount(trial.macs), `${frames} × ${size} @ ${fps}`, trial.parent ?? 'random']
+    }),
+  )
+  const network = Network.parse(trials[best.trial]?.network)
+  const test = best.test ? metricsText(best.test, 'test') : 'no test split'
+  const { verdict, limits, p50, p90, p99 } = best.latency
+  return [
+    `${trials.length} trials in ${timeText(elapsedSeconds)}: ${counts.complete} trained, ${counts.rejected} rejected, ${counts.failed} failed`,
+    `${style('bold', 'accuracy/latency front')} (validation, ${report.trials[best.trial]?.iterations} steps)\n${table}`,
+    `${style('bold', 'best network')} (trial ${best.trial}, trained on to ${best.iterations} steps)\n${diagram(network, { classes })}`,
+    `latency p50 ${p50.toPrecision(3)}, p90 ${p90.toPrecision(3)}, p99 ${p99.toPrecision(3)} ms on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
+    test,
+    `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: tvn predict VIDEO --model ${path.join(folder, best.model)}`,
+  ].join('\n\n')
+}
+
+function percent(x: number | null): string {
+  return x === null ? '' : `${(100 * x).toFixed(1)} %`
+}

@@ -1,0 +1,50 @@
+import type { Pool } from '../evaluate/pool.js'
+import { TvnError } from '../errors.js'
+import type { LatencyReport } from '../latency/measure.js'
+import { Random } from '../random.js'
+import { sample } from '../space/sample.js'
+import { candidates } from '../space/smallest.js'
+import { defaultRecipe } from '../train/recipe.js'
+import type { StudyOptions } from './options.js'
+
+export interface Preflight {
+  /** The fastest network that was tried. */
+  readonly fastest: LatencyReport
+  /** Rough, from the machine's peak and random networks of the space. */
+  readonly seconds: number
+}
+
+const secondsPerCandidate = 2
+const networksForEstimate = 200
+/** Share of the peak that a training step of small networks reaches; everything around it included. */
+const trainingEfficiency = 0.2
+/** What a trial takes besides training, in seconds. */
+const overhead = 1.5
+
+/** Whether any network of the space can meet the limits here, and how long the search will take. Throws ERR_LIMIT_IMPOSSIBLE. */
+export async function preflight(options: StudyOptions, classes: number, pool: Pick<Pool, 'run'>, threads: number): Promise<Preflight> {
+  let fastest: LatencyReport | undefined
+  for (const network of candidates(options.space)) {
+    const measured = await pool.run('measure', { network: network.toJSON(), classes, limits: options.limits, maxSeconds: secondsPerCandidate })
+    if (!measured.ok) throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, { hint: 'tvn doctor checks this machine' })
+    if (!fastest || measured.result.p90 < fastest.p90) fastest = measured.result
+    if (measured.result.verdict !== 'fails') break
+  }
+  if (!fastest) throw new Error('a space has members')
+  if (fastest.verdict === 'fails')
+    throw new TvnError('ERR_LIMIT_IMPOSSIBLE', `the fastest network of the space takes ${fastest.p90.toPrecision(2)} ms here (p90), the limit asks for ${options.limits.join(' and ')}`, {
+      hint: 'a looser --limit, or a space with smaller networks',
+    })
+  const peak = await pool.run('peak', {})
+  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result * threads) : Number.NaN }
+}
+
+function estimate({ space, trials, iterations, finalIterations, maxParams, workers }: StudyOptions, classes: number, gflops: number): number {
+  const random = Random.seeded(0)
+  const costs = Array.from({ length: networksForEstimate }, () => sample(space, random).cost({ classes })).filter(({ params }) => params <= maxParams)
+  const accepted = costs.length / networksForEstimate
+  const macs = costs.reduce((sum, cost) => sum + cost.macs, 0) / Math.max(1, costs.length)
+  // forward, data and weight gradient: three times the multiply-accumulates, two operations each
+  const stepSeconds = (6 * macs * defaultRecipe.batch) / (gflops * 1e9 * trainingEfficiency)
+  return (trials * accepted * (iterations * stepSeconds + overhead)) / workers + finalIterations * stepSeconds
+}

@@ -1,0 +1,74 @@
+import { writeFileAtomic } from '../atomic.js'
+import type { Quarantined } from '../data/dataset.js'
+import type { LatencyReport } from '../latency/measure.js'
+import type { Metrics } from '../train/metrics.js'
+import { paretoFront } from './pareto.js'
+import type { StudyState } from './state.js'
+import { isComplete, type Trial, type TrialState } from './trial.js'
+
+/** What report.json holds. */
+export interface Report {
+  readonly study: string
+  readonly version: string
+  readonly seed: number
+  readonly sampler: string
+  readonly space: string
+  readonly data: string
+  readonly limits: readonly string[]
+  readonly maxParams: number
+  readonly workers: number
+  readonly machine: { readonly id: string; readonly cpu: string; readonly isa: string }
+  readonly elapsedSeconds: number
+  readonly trials: readonly Trial[]
+  /** Trials that no other dominates in fitness and latency, fittest first. */
+  readonly front: readonly number[]
+  /** Null when no network met the limits and was trained. */
+  readonly best: {
+    readonly trial: number
+    readonly fitness: number
+    readonly test: Metrics | null
+    readonly latency: LatencyReport
+    /** Relative to the run directory. */
+    readonly model: string
+    readonly iterations: number
+    readonly weightsHash: string
+  } | null
+  readonly counts: Readonly<Record<Extract<TrialState, 'complete' | 'rejected' | 'pruned' | 'failed'>, number>>
+  readonly quarantined: readonly Quarantined[]
+}
+
+export function makeReport({ record, trials, confirmed, delivery, elapsed }: StudyState, quarantined: readonly Quarantined[]): Report {
+  const { study, version, seed, sampler, space, data, limits, maxParams, workers, machine } = record
+  const count = (state: TrialState) => trials.filter((trial) => trial.state === state).length
+  return {
+    study,
+    version,
+    seed,
+    sampler,
+    space: space.name,
+    data,
+    limits,
+    maxParams,
+    workers,
+    machine: { id: machine.id, cpu: machine.cpu, isa: machine.isa },
+    elapsedSeconds: Math.round(elapsed * 10) / 10,
+    trials,
+    front: paretoFront(trials.filter(isComplete)).map(({ id }) => id),
+    best: delivery && {
+      trial: delivery.trial,
+      fitness: delivery.fitness,
+      test: delivery.test,
+      latency: confirmed.get(delivery.trial) as LatencyReport,
+      model: 'best.safetensors',
+      iterations: delivery.iterations,
+      weightsHash: delivery.weightsHash,
+    },
+    counts: { complete: count('complete'), rejected: count('rejected'), pruned: count('pruned'), failed: count('failed') },
+    quarantined,
+  }
+}
+
+/** Writes report.json; a reader sees the old one or the whole new one. */
+export async function writeReport(file: string, report: Report): Promise<void> {
+  await writeFileAtomic(file, [`${JSON.stringify(report, null, 2)}\n`])
+}
