@@ -2,11 +2,11 @@
 //
 // All passes cut the positions into blocks, see a block's input in place or through a zero-padded copy (conv_geometry.inl), so that
 // windows never leave it, and sum in register tiles: positions × output channels for the forward pass and the data gradient
-// (conv_tile.inl), rows × columns of dw for the weight gradient (conv_update.inl). A sum is one chain of FMAs in the order
-// of w's first four axes, whatever the tile, the cut or the number of threads.
+// (conv_tile.inl), rows × columns of dw for the weight gradient (conv_update.inl). The order in which a sum is formed follows from
+// shape and instruction set: neither the tile nor the thread that computes it matters.
 //
-// Scratch: per thread a copy of at most 64 Ki floats, or one window if that is more, and two offsets for every position of a block;
-// for the weight gradient also the copies of dw, at most 1 Mi floats or one dw.
+// Scratch: per thread two offsets for every position of a block and a copy of its input, at most 64 Ki floats (weight gradient: 256 Ki)
+// or one window if that is more; for the weight gradient also copies of dw, together at most 1 Mi floats, or one where it lies transposed.
 #include "core/simd/common.inl"
 #include "core/simd/math.inl"
 //

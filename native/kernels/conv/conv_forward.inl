@@ -32,8 +32,8 @@ struct Weights {
 /** Packs the weights, given as weights(tap); what pads a vector is 0. */
 template <class WeightsOfTap>
 void pack(const Problem& p, const WeightsOfTap& weights, float* packed, ThreadPool& pool) {
-  const int64_t pair = paired(p.oc) ? 2 : 1, per_vector = channels_per_vector(p.oc), runs = p.t.taps * p.h.taps,
-                steps = ceil_div(run(p), pair);
+  const int64_t pair = paired(p.oc) ? 2 : 1, per_vector = channels_per_vector(p.oc);
+  const int64_t runs = p.t.taps * p.h.taps, steps = ceil_div(run(p), pair);
   pool.run(panels(p) * runs, [&](int64_t task, int) {
     const Panel q = panel(p, task / runs);
     const int64_t of_run = task % runs, step_floats = q.vectors * lanes;
@@ -106,8 +106,8 @@ void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
     const int64_t next = smaller(task + 1, n * groups - 1) / groups;
     Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), packed_steps(p));
     // Where pixels lie side by side, a row of taps is one run.
-    Tile t{v.origin, nullptr, nullptr, p.t.taps, p.h.taps, run(p),     v.pitch_t, v.pitch_h,
-           nullptr,  nullptr, nullptr, nullptr,  0,        a.function, {}};
+    Tile t{
+        .x = v.origin, .kt = p.t.taps, .kh = p.h.taps, .run = run(p), .pitch_t = v.pitch_t, .pitch_h = v.pitch_h, .function = a.function};
     for (int64_t i = begin; i < end; i++) {
       const Panel q = panel(p, i);
       const int64_t first_channel = q.first * channels_per_vector(p.oc);
@@ -139,12 +139,8 @@ std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::si
 
 void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Problem p = forward_problem(s);
-  pack(
-      p,
-      [&](int64_t tap) {
-        return Weights{w + tap * p.c * p.oc, p.oc, 1};
-      },
-      packed, pool);
+  const auto weights = [&](int64_t tap) { return Weights{w + tap * p.c * p.oc, p.oc, 1}; };
+  pack(p, weights, packed, pool);
 }
 
 std::size_t forward_scratch_size(const ConvShape& s, int threads) {

@@ -221,6 +221,23 @@ TEST(Conv, NanSurvivesEveryFunction) {
   });
 }
 
+TEST(Conv, NanStaysInItsPosition) {
+  for (const int64_t c : {1, 3, 8}) {
+    const ConvShape s = shape({1, 1, 1, 4, c}, 5, 1, 1, 1, 1, 1, 1);
+    Random random;
+    auto x = random.buffer(s.x.size()), w = random.buffer(c * 5);
+    for (int64_t i = 0; i < c; i++) x[static_cast<size_t>(c + i)] = std::numeric_limits<float>::quiet_NaN();
+    ThreadPool pool(1);
+    for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
+      GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1)));
+      GuardedBuffer<float> y(s.y.size());
+      kernel.pack(s, w.data(), packed.data(), pool);
+      kernel.run(s, {x.data(), packed.data(), nullptr, nullptr, Function::none, y.data(), scratch.data()}, pool);
+      for (size_t i = 0; i < y.size(); i++) EXPECT_EQ(std::isnan(y[i]), i / 5 == 1) << "element " << i << ", " << c << " channels";
+    });
+  }
+}
+
 TEST(Conv, GradientsOfTheReferenceMatchFiniteDifferences) {
   Random random;
   for (const ConvShape& s : {shape({2, 3, 4, 5, 2}, 3, 2, 3, 2, 2, 2, 1), shape({1, 2, 5, 4, 3}, 2, 1, 2, 5, 1, 3, 2),

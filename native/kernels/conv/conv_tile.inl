@@ -25,17 +25,19 @@ constexpr int max_rows(int64_t vectors) { return static_cast<int>(smaller(12, (r
 
 struct Tile {
   const float* x;
-  const int64_t* read;   // offsets of the rows' windows from x
-  const int64_t* write;  // offsets of the rows' results from y
-  int64_t kt, kh, run;   // a window: kt·kh runs of floats
+  int64_t kt, kh, run;  // a window: kt·kh runs of floats
   int64_t pitch_t, pitch_h;
-  const float* w;     // packed
-  const float* bias;  // from here on at the panel's first channel; null for none
-  const float* add;   // as y, null for none
-  float* y;
-  int64_t channels;  // of the panel
   Function function;
-  Prefetch ahead;
+  // for each panel of output channels
+  const float* w = nullptr;     // packed
+  const float* bias = nullptr;  // from here on at the panel's first channel; null for none
+  const float* add = nullptr;   // as y, null for none
+  float* y = nullptr;
+  int64_t channels = 0;  // of the panel
+  // for each tile
+  const int64_t* read = nullptr;   // offsets of the rows' windows from x
+  const int64_t* write = nullptr;  // offsets of the rows' results from y
+  Prefetch ahead = {};
 };
 
 /** relu is applied on the way to memory; the functions that take longer are applied to what has just been written. */
@@ -117,12 +119,9 @@ struct Tiles {
 template <bool Paired>
 constexpr TileFunction* tile_function(int64_t rows, int64_t vectors) {
   switch (vectors) {
-    case 1:
-      return Tiles<1, Paired>::get(rows);
-    case 2:
-      return Tiles<2, Paired>::get(rows);
-    case 3:
-      return Tiles<3, Paired>::get(rows);
+    case 1: return Tiles<1, Paired>::get(rows);
+    case 2: return Tiles<2, Paired>::get(rows);
+    case 3: return Tiles<3, Paired>::get(rows);
   }
   return Tiles<widest, Paired>::get(rows);
 }

@@ -6,7 +6,7 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-constexpr int max_update_rows(int q) { return static_cast<int>(smaller(24, (registers - 2 - q) / q)); }
+constexpr int max_update_rows(int64_t vectors) { return static_cast<int>(smaller(24, (registers - 2 - vectors) / vectors)); }
 
 struct Update {
   const float* rows;  // R neighbours at each of these offsets
@@ -65,26 +65,20 @@ using UpdateFunction = void(const Update&);
 template <int Q>
 struct Updates {
   template <int... R>
-  static constexpr UpdateFunction* get(int rows, std::integer_sequence<int, R...>) {
+  static constexpr UpdateFunction* get(int64_t rows, std::integer_sequence<int, R...>) {
     constexpr UpdateFunction* table[] = {update<R + 1, Q>...};
     return table[rows - 1];
   }
+  static constexpr UpdateFunction* get(int64_t rows) { return get(rows, std::make_integer_sequence<int, max_update_rows(Q)>{}); }
 };
 
-constexpr UpdateFunction* update_function(int rows, int q) {
-  const auto get = [&]<int Q>(std::integral_constant<int, Q>) {
-    return Updates<Q>::get(rows, std::make_integer_sequence<int, max_update_rows(Q)>{});
-  };
-  switch (q) {
-    case 1:
-      return get(std::integral_constant<int, 1>{});
-    case 2:
-      return get(std::integral_constant<int, 2>{});
-    case 3:
-      return get(std::integral_constant<int, 3>{});
+constexpr UpdateFunction* update_function(int64_t rows, int64_t vectors) {
+  switch (vectors) {
+    case 1: return Updates<1>::get(rows);
+    case 2: return Updates<2>::get(rows);
+    case 3: return Updates<3>::get(rows);
   }
-  if constexpr (widest >= 4) return get(std::integral_constant<int, 4>{});
-  return nullptr;
+  return Updates<widest>::get(rows);
 }
 
 }  // namespace

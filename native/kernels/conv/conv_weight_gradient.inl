@@ -99,7 +99,7 @@ class WeightGradient {
     }
     // Rows are tiled for the widest panel.
     const int64_t columns = plan.k_in_lanes ? plan.run : p.oc;
-    const int most = max_update_rows(static_cast<int>(ceil_div(vectors(columns), panels(vectors(columns), plan.most_vectors))));
+    const int most = max_update_rows(ceil_div(vectors(columns), panels(vectors(columns), plan.most_vectors)));
     const Cut rows(plan.k_in_lanes ? p.oc : plan.run, most);
     run_tiles = rows.parts;
     all_tiles = plan.k_in_lanes ? run_tiles : plan.runs * run_tiles;
@@ -169,17 +169,9 @@ class WeightGradient {
         if (args.db && j == 0) sum_rows(args.dy + first, write, n, channels, start, db_parts + share.chunk * p.oc + first);
         for (int64_t tile = j; tile < end; tile++) {
           const int64_t of_run = tile / run_tiles, k = rows.begin(tile % run_tiles), count = rows.begin(tile % run_tiles + 1) - k;
-          const Update u{row_of_taps(v, of_run) + k,
-                         read,
-                         args.dy + first,
-                         write,
-                         n,
-                         channels,
-                         sum(share.chunk) + (of_run * plan.run + k) * p.oc + first,
-                         p.oc,
-                         start,
-                         ahead.call()};
-          update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
+          float* to = sum(share.chunk) + (of_run * plan.run + k) * p.oc + first;
+          const Update u{row_of_taps(v, of_run) + k, read, args.dy + first, write, n, channels, to, p.oc, start, ahead.call()};
+          update_function(count, q.vectors)(u);
         }
       }
     }
@@ -197,17 +189,9 @@ class WeightGradient {
       const int64_t first = q.first * lanes, width = smaller(q.vectors * lanes, plan.run - first);
       for (int64_t j = share.first_tile; j < share.last_tile; j++) {
         const int64_t oc = rows.begin(j), count = rows.begin(j + 1) - oc;
-        const Update u{args.dy + oc,
-                       write,
-                       row_of_taps(v, of_run) + first,
-                       read,
-                       n,
-                       width,
-                       sum(share.chunk) + oc * K + of_run * plan.run + first,
-                       K,
-                       start,
-                       ahead.call()};
-        update_function(static_cast<int>(count), static_cast<int>(q.vectors))(u);
+        float* to = sum(share.chunk) + oc * K + of_run * plan.run + first;
+        const Update u{args.dy + oc, write, row_of_taps(v, of_run) + first, read, n, width, to, K, start, ahead.call()};
+        update_function(count, q.vectors)(u);
       }
     }
     if (args.db && share.first_panel == 0 && share.first_tile == 0) sum_rows(args.dy, write, n, p.oc, start, db_parts + share.chunk * p.oc);
@@ -233,7 +217,7 @@ class WeightGradient {
 };
 
 void weight_gradient(const ConvShape& s, const ConvWeightGradientArgs& a, ThreadPool& pool) {
-  if (s.y.rows() == 0) {
+  if (positions(forward_problem(s)) == 0) {
     std::memset(a.dw, 0, static_cast<std::size_t>(s.window.taps() * s.x.c * s.y.c) * sizeof(float));
     if (a.db) std::memset(a.db, 0, static_cast<std::size_t>(s.y.c) * sizeof(float));
     return;
