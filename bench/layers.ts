@@ -51,7 +51,13 @@ function distinctLayers(only: ReadonlySet<string>): Layer[] {
       const shape = `${depthwise ? 'depthwise ' : ''}${extent}${stride > 1 ? `/${stride}` : ''} ${c}→${oc} @${t}×${h}×${w}`
       if (found.has(shape)) continue
       const macs = ot * oh * ow * oc * kt * kh * kw * (depthwise ? 1 : c)
-      found.set(shape, { network, layer: op.name, shape, macs, conv: { x: [1, t, h, w, c], outputChannels: oc, kernel: op.kernel, stride: op.stride, depthwise } })
+      found.set(shape, {
+        network,
+        layer: op.name,
+        shape,
+        macs,
+        conv: { x: [1, t, h, w, c], outputChannels: oc, kernel: op.kernel, stride: op.stride, depthwise },
+      })
     }
   }
   return [...found.values()]

@@ -8,7 +8,7 @@ import { createOutput } from '../lib/cli/output.js'
 import { parseArguments } from '../lib/cli/parse.js'
 import { text } from '../lib/cli/values.js'
 import { TvnError } from '../lib/errors.js'
-import { machineFingerprint } from '../lib/latency/machine.js'
+import { thisMachine } from '../lib/latency/machine.js'
 import { native } from '../lib/native.js'
 import { type LayerRow, layerTable, measureLayers } from './layers.js'
 import { measureNetworks, type NetworkRow, networkTable } from './networks.js'
@@ -30,7 +30,7 @@ const command = defineCommand({
     const rows = await measureNetworks({ peak, only, quick: options.quick, progress })
     const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
     const responsiveness = only.size === 0 ? await measureResponsiveness() : undefined
-    const { id, cpu, isa } = machineFingerprint()
+    const { id, cpu, isa } = thisMachine()
     const document = { date: new Date().toISOString(), machine: { id, cpu, isa, peak: { f32: peak } }, load: loadavg()[0], rows, layers, responsiveness }
     output.result(document, () => report(document))
   },

@@ -80,12 +80,17 @@ const presets = ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4', 'tvn-mobile-1', 'tvn-mobile
 /** Inference of the released networks, one clip, on one and two threads; training steps of the small ones, 16 clips. */
 export async function measureNetworks({ peak, only, quick, progress }: NetworkOptions): Promise<NetworkRow[]> {
   const wanted = (network: string, task: string) => {
-    const kinds = [[...presets, ...smallNetworks.map(({ name }) => name)], ['inference', 'training-step']]
+    const kinds = [
+      [...presets, ...smallNetworks.map(({ name }) => name)],
+      ['inference', 'training-step'],
+    ]
     return kinds.every((kind, i) => !kind.some((word) => only.has(word)) || only.has([network, task][i] as string))
   }
   const makers = [
     ...presets.flatMap((name) => [1, 2].map((threads) => ({ network: name, task: 'inference', make: () => inference(Network.preset(name), threads, peak) }))),
-    ...smallNetworks.flatMap((network) => [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16, peak) }))),
+    ...smallNetworks.flatMap((network) =>
+      [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16, peak) })),
+    ),
   ].filter(({ network, task }) => wanted(network, task))
   const contenders: Contender[] = []
   for (const { network, task, make } of makers) {
@@ -103,17 +108,38 @@ export async function measureNetworks({ peak, only, quick, progress }: NetworkOp
       if (round >= 0) times[i]?.push(ms)
     }
   }
-  return contenders.map(({ network, threads, batch, task, floorMs, dispose }, i) => {
-    dispose()
+  return contenders.map((contender, i) => {
+    const { network, threads, batch, task, floorMs } = contender
+    contender.dispose()
     const ms = summarize(times[i] ?? [])
     return { network, engine: 'tvn', precision: 'f32', threads, batch, task, ms, floorMs, overFloor: ms.median / floorMs }
   })
 }
 
 export function networkTable(rows: readonly NetworkRow[]): string {
-  const columns = ['network', 'task', { title: 'batch', align: 'right' }, { title: 'threads', align: 'right' }, { title: 'median ms', align: 'right' }, { title: 'min', align: 'right' }, { title: 'p90', align: 'right' }, { title: 'floor ms', align: 'right' }, { title: 'of peak', align: 'right' }] as const
+  const columns = [
+    'network',
+    'task',
+    { title: 'batch', align: 'right' },
+    { title: 'threads', align: 'right' },
+    { title: 'median ms', align: 'right' },
+    { title: 'min', align: 'right' },
+    { title: 'p90', align: 'right' },
+    { title: 'floor ms', align: 'right' },
+    { title: 'of peak', align: 'right' },
+  ] as const
   return textTable(
     columns,
-    rows.map(({ network, task, batch, threads, ms, floorMs, overFloor }) => [network, task, batch, threads, ms.median.toFixed(2), ms.min.toFixed(2), ms.p90.toFixed(2), floorMs.toFixed(2), `${(100 / overFloor).toFixed(0)} %`]),
+    rows.map(({ network, task, batch, threads, ms, floorMs, overFloor }) => [
+      network,
+      task,
+      batch,
+      threads,
+      ms.median.toFixed(2),
+      ms.min.toFixed(2),
+      ms.p90.toFixed(2),
+      floorMs.toFixed(2),
+      `${(100 / overFloor).toFixed(0)} %`,
+    ]),
   )
 }

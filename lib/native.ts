@@ -145,6 +145,9 @@ function load(): NativeAddon {
   } catch (cause) {
     throw new TvnError('ERR_NATIVE', `the native addon cannot be loaded: ${(cause as Error).message.split('\n')[0]}`, { hint: 'rebuild: npm run build', cause })
   }
-  if (loaded.opsHash !== opsHash) throw new TvnError('ERR_NATIVE', `the native addon was built from another op table (${loaded.opsHash}, this code needs ${opsHash})`, { hint: 'rebuild: npm run build' })
+  if (loaded.opsHash !== opsHash)
+    throw new TvnError('ERR_NATIVE', `the native addon was built from another op table (${loaded.opsHash}, this code needs ${opsHash})`, {
+      hint: 'rebuild: npm run build',
+    })
   return loaded
 }

@@ -17,7 +17,11 @@ export function textTable(columns: readonly (string | Column)[], rows: readonly 
   const heads = columns.map((column) => (typeof column === 'string' ? { title: column } : column))
   const cells = rows.map((row) => heads.map((_, c) => String(row[c] ?? '')))
   const widths = heads.map((head, c) => Math.max(textWidth(head.title), ...cells.map((row) => textWidth(row[c] ?? ''))))
-  const line = (row: readonly string[]): string => row.map((cell, c) => pad(cell, widths[c] ?? 0, heads[c]?.align ?? 'left')).join('  ').trimEnd()
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, c) => pad(cell, widths[c] ?? 0, heads[c]?.align ?? 'left'))
+      .join('  ')
+      .trimEnd()
   return [line(heads.map((head) => head.title)), widths.map((width) => '─'.repeat(width)).join('  '), ...cells.map(line)].join('\n')
 }
 
@@ -34,7 +38,11 @@ export function pad(text: string, width: number, align: 'left' | 'right' = 'left
 
 /** A count in three digits with a prefix: 950, 1.23 k, 45.6 M, 7.89 G; with a unit 950 MACs, 1.23 kMACs. */
 export function formatCount(n: number, unit = ''): string {
-  for (const [prefix, scale] of [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const) {
+  for (const [prefix, scale] of [
+    ['G', 1e9],
+    ['M', 1e6],
+    ['k', 1e3],
+  ] as const) {
     // 999,999 rounds to 1.00 M, not to 1000 k
     if (n >= scale * 0.9995) return `${threeDigits(n / scale)} ${prefix}${unit}`
   }

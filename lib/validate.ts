@@ -31,7 +31,11 @@ export function flag() {
 /** A name that can be printed on one line of a terminal. */
 export function label() {
   const error = 'a text of 1 to 100 characters on one line'
-  return z.string(error).min(1, error).max(100, error).regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, error)
+  return z
+    .string(error)
+    .min(1, error)
+    .max(100, error)
+    .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, error)
 }
 
 /** An array of `min` to `max` items. */

@@ -16,10 +16,15 @@ const ops = rows('TVN_OP', '(\\w+), "([^"]*)", "([^"]*)", "([^"]*)"').map(([, ki
   inputs: words(inputs),
   parameters: words(parameters),
   attributes: words(names),
-  doc: table.slice(0, table.indexOf(`TVN_OP(${kind},`)).trimEnd().split('\n').reverse(),
+  doc: table
+    .slice(0, table.indexOf(`TVN_OP(${kind},`))
+    .trimEnd()
+    .split('\n')
+    .reverse(),
 }))
 const count = (macro) => table.split('\n').filter((line) => line.startsWith(`${macro}(`)).length
-if (enums.size !== count('TVN_ENUM') || attributes.size !== count('TVN_ATTRIBUTE') || ops.length !== count('TVN_OP')) throw new Error('native/ops.def: a row does not parse')
+if (enums.size !== count('TVN_ENUM') || attributes.size !== count('TVN_ATTRIBUTE') || ops.length !== count('TVN_OP'))
+  throw new Error('native/ops.def: a row does not parse')
 
 const docOf = (op) => {
   const lines = []
@@ -43,7 +48,10 @@ const out = [
   '',
   '/** T, H, W. */',
   'export type Int3 = readonly [number, number, number]',
-  ...[...enums].flatMap(([name, values]) => [`export const ${name.toLowerCase()}Values = [${values.map((v) => `'${v}'`).join(', ')}] as const`, `export type ${name} = (typeof ${name.toLowerCase()}Values)[number]`]),
+  ...[...enums].flatMap(([name, values]) => [
+    `export const ${name.toLowerCase()}Values = [${values.map((v) => `'${v}'`).join(', ')}] as const`,
+    `export type ${name} = (typeof ${name.toLowerCase()}Values)[number]`,
+  ]),
   '',
 ]
 for (const op of ops) {

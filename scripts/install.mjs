@@ -15,16 +15,21 @@ function give(up) {
 
 const run = (program, args, options = {}) => spawnSync(program, args, { encoding: 'utf8', ...options })
 
-if (process.platform !== 'linux' || process.arch !== 'x64') give(`the native engine is built for Linux on x86-64, not for ${process.platform} on ${process.arch}`)
+if (process.platform !== 'linux' || process.arch !== 'x64')
+  give(`the native engine is built for Linux on x86-64, not for ${process.platform} on ${process.arch}`)
 
 const cmake = run('cmake', ['--version'])
 const [, major, minor] = /(\d+)\.(\d+)/.exec(cmake.stdout ?? '') ?? []
-if (cmake.error || Number(major) * 1000 + Number(minor) < 3020) give('cmake 3.20 or newer is needed to build the native engine: install it, e.g. `apt-get install cmake g++ make`')
+if (cmake.error || Number(major) * 1000 + Number(minor) < 3020)
+  give('cmake 3.20 or newer is needed to build the native engine: install it, e.g. `apt-get install cmake g++ make`')
 
 const compiler = process.env.CXX ?? ['c++', 'g++', 'clang++'].find((name) => !run(name, ['--version']).error)
-const probe = compiler && run(compiler, ['-std=c++20', '-fsyntax-only', '-x', 'c++', '-'], { input: '#include <span>\n#include <version>\nstatic_assert(__cpp_lib_span);\n' })
+const probe =
+  compiler &&
+  run(compiler, ['-std=c++20', '-fsyntax-only', '-x', 'c++', '-'], { input: '#include <span>\n#include <version>\nstatic_assert(__cpp_lib_span);\n' })
 if (probe?.status !== 0) give('a C++20 compiler (g++ 11, clang 14 or newer) is needed to build the native engine: install one, e.g. `apt-get install g++ make`')
-if (run('ninja', ['--version']).error && run('make', ['--version']).error) give('make or ninja is needed to build the native engine: install one, e.g. `apt-get install make`')
+if (run('ninja', ['--version']).error && run('make', ['--version']).error)
+  give('make or ninja is needed to build the native engine: install one, e.g. `apt-get install make`')
 
 const config = process.env.TVN_BUILD_TYPE ?? 'Release'
 const build = run(

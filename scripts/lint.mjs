@@ -23,6 +23,7 @@ if (process.argv.includes('--format-native')) {
   process.exit(spawnSync(clangFormat, ['-i', ...sources], { stdio: 'inherit' }).status)
 }
 
+/** @type {[name: string, program: string, args: string[]][]} */
 const checks = [
   ['generated files', process.execPath, ['scripts/generate-ops.mjs', '--check']],
   ['types', bin('tsc'), ['--noEmit', '-p', 'tsconfig.all.json']],

@@ -14,7 +14,11 @@ const parts = {
   types: () => run(path.join('node_modules', '.bin', 'tsc'), ['--noEmit', '-p', 'tsconfig.all.json']),
   native: nativeTests,
   sanitizers: sanitizerTests,
-  mocha: () => run(process.execPath, [path.join('node_modules', 'mocha', 'bin', 'mocha.js'), ...process.argv.slice(2).filter((a, i, all) => !a.startsWith('--only') && all[i - 1] !== '--only')]),
+  mocha: () =>
+    run(process.execPath, [
+      path.join('node_modules', 'mocha', 'bin', 'mocha.js'),
+      ...process.argv.slice(2).filter((a, i, all) => !a.startsWith('--only') && all[i - 1] !== '--only'),
+    ]),
 }
 
 const only = option('only')?.split(',')
@@ -64,7 +68,9 @@ function installPrograms() {
   const command = `apt-get update && apt-get install -y ${missing.join(' ')}`
   const allowed = process.getuid?.() === 0 && !spawnSync('apt-get', ['--version']).error
   console.log(allowed ? `installing ${missing.join(', ')}` : '')
-  const { status, stderr } = allowed ? spawnSync('sh', ['-c', command], { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }) : { status: 1 }
+  const { status, stderr } = allowed
+    ? spawnSync('sh', ['-c', command], { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
+    : { status: 1 }
   if (status !== 0) stop(`the tests need ${missing.join(' and ')}: ${command}${stderr ? `\n${stderr}` : ''}`)
 }
 

@@ -3,12 +3,24 @@ import { formatCount, pad, textTable, textWidth } from '../lib/text-table.js'
 
 describe('textTable', () => {
   it('aligns columns under a header and a rule', () => {
-    const table = textTable(['name', { title: 'ms', align: 'right' }], [['tvn-1', 36.5], ['tvn-mobile-1', 104]])
+    const table = textTable(
+      ['name', { title: 'ms', align: 'right' }],
+      [
+        ['tvn-1', 36.5],
+        ['tvn-mobile-1', 104],
+      ],
+    )
     expect(table.split('\n')).to.deep.equal(['name            ms', '────────────  ────', 'tvn-1         36.5', 'tvn-mobile-1   104'])
   })
 
   it('gives colour codes no width and leaves no trailing spaces', () => {
-    const table = textTable(['a', 'b'], [['\u001b[31mred\u001b[39m', ''], ['blue', 'x']])
+    const table = textTable(
+      ['a', 'b'],
+      [
+        ['\u001b[31mred\u001b[39m', ''],
+        ['blue', 'x'],
+      ],
+    )
     expect(table.split('\n')[2]).to.equal('\u001b[31mred\u001b[39m')
     expect(table.split('\n')[3]).to.equal('blue  x')
   })
@@ -29,8 +41,15 @@ describe('pad and textWidth', () => {
 
 describe('formatCount', () => {
   it('keeps three digits and never shows 1000 of a unit', () => {
-    expect([0, 950, 1234, 45_600_000, 999_999, 999_499, 4_326_000_000, 9_996].map(formatCount)).to.deep.equal([
-      '0', '950', '1.23 k', '45.6 M', '1.00 M', '999 k', '4.33 G', '10.0 k',
+    expect([0, 950, 1234, 45_600_000, 999_999, 999_499, 4_326_000_000, 9_996].map((n) => formatCount(n))).to.deep.equal([
+      '0',
+      '950',
+      '1.23 k',
+      '45.6 M',
+      '1.00 M',
+      '999 k',
+      '4.33 G',
+      '10.0 k',
     ])
     expect(formatCount(4_326_000_000, 'MACs')).to.equal('4.33 GMACs')
     expect(formatCount(950, 'MACs')).to.equal('950 MACs')

@@ -56,12 +56,18 @@ export class Pool {
   }
 
   /** Runs a task as soon as a worker is free. Rejects with ERR_ABORTED when the pool is closed first; every other end is an outcome. */
-  async run<K extends TaskName>(name: K, task: Tasks[K]['task'], onProgress: (progress: StageProgress) => void = () => {}): Promise<Outcome<Tasks[K]['result']>> {
+  async run<K extends TaskName>(
+    name: K,
+    task: Tasks[K]['task'],
+    onProgress: (progress: StageProgress) => void = () => {},
+  ): Promise<Outcome<Tasks[K]['result']>> {
     this.#checkOpen()
     const worker = await this.#acquire()
     try {
       for (let attempt = 1; ; attempt++) {
-        const end = quiet.has(name) ? await this.#measuring(worker, () => this.#perform(worker, name, task, onProgress)) : await this.#sharing(() => this.#perform(worker, name, task, onProgress))
+        const end = quiet.has(name)
+          ? await this.#measuring(worker, () => this.#perform(worker, name, task, onProgress))
+          : await this.#sharing(() => this.#perform(worker, name, task, onProgress))
         if (end.kind === 'closed') throw this.#closed ?? new TvnError('ERR_ABORTED', 'the worker was closed')
         if (end.kind !== 'killed' || attempt === 2) return outcome(end)
       }

@@ -70,7 +70,8 @@ async function perform(handlers: Handlers, name: string, task: unknown, context:
   } catch (error) {
     if (process.env.TVN_VERBOSE) process.stderr.write(`${(error as Error).stack}\n`)
     if (error instanceof TvnError) return { type: 'failed', reason: error.message, code: error.code }
-    if (error instanceof RangeError && /allocation|array length|buffer/i.test(error.message)) return { type: 'failed', reason: error.message, code: 'ERR_MEMORY' }
+    if (error instanceof RangeError && /allocation|array length|buffer/i.test(error.message))
+      return { type: 'failed', reason: error.message, code: 'ERR_MEMORY' }
     return { type: 'failed', reason: error instanceof Error ? error.message : String(error) }
   }
 }

@@ -26,7 +26,13 @@ const peakMilliseconds = 300
 export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
   const { labels, task, flip, splits } = dataset
 
-  const trainOn = async (network: Network, seed: number, iterations: number, initial: Weights | undefined, { gate, onProgress }: TaskContext): Promise<Weights> => {
+  const trainOn = async (
+    network: Network,
+    seed: number,
+    iterations: number,
+    initial: Weights | undefined,
+    { gate, onProgress }: TaskContext,
+  ): Promise<Weights> => {
     const { weights } = await fit({
       network,
       labels,
@@ -60,7 +66,14 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
   }
 
   const save = async (file: string, network: Network, weights: Weights, notes: Readonly<Record<string, string>>): Promise<void> => {
-    await writeModel(file, { network, labels, task, preprocessing: defaultPreprocessing, weights, notes: { engine: version, recipe: JSON.stringify(defaultRecipe), ...notes } })
+    await writeModel(file, {
+      network,
+      labels,
+      task,
+      preprocessing: defaultPreprocessing,
+      weights,
+      notes: { engine: version, recipe: JSON.stringify(defaultRecipe), ...notes },
+    })
   }
 
   return {
@@ -71,7 +84,11 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
       const plan = await native().createPlan(graph, Object.fromEntries(weights), { batch: 1, threads: 1, precision: 'f32' })
       try {
         const { frames, size } = network.streams[0]
-        return await measureLatency(plan, [frames, size, size, 3], { limits: limits.map(parseLimit), maxSeconds, onProgress: ({ stage }) => onProgress({ stage }) })
+        return await measureLatency(plan, [frames, size, size, 3], {
+          limits: limits.map(parseLimit),
+          maxSeconds,
+          onProgress: ({ stage }) => onProgress({ stage }),
+        })
       } finally {
         plan.dispose()
       }
@@ -92,7 +109,9 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
       const network = Network.parse(json)
       const trial = await readModel(from.file)
       if (hashWeights(trial.weights) !== from.weightsHash) {
-        throw new TvnError('ERR_STUDY', `${from.file} does not hold the weights that the journal tells of`, { hint: 'it was changed or replaced after it was written' })
+        throw new TvnError('ERR_STUDY', `${from.file} does not hold the weights that the journal tells of`, {
+          hint: 'it was changed or replaced after it was written',
+        })
       }
       const weights = iterations > 0 ? await trainOn(network, seed, iterations, trial.weights, context) : trial.weights
       const validation = await evaluateOn('val', network, weights, context)

@@ -117,7 +117,8 @@ export class WorkerProcess {
     child.on('exit', (code, signal) => this.#gone(this.#killed ?? this.#explain(code, signal)))
     this.#memory = setInterval(() => {
       const bytes = residentBytes(child.pid)
-      if (bytes > memoryLimit) this.#kill({ kind: 'broken', reason: `out of memory: it took more than ${Math.round(memoryLimit / 2 ** 20)} MiB`, code: 'ERR_MEMORY' })
+      if (bytes > memoryLimit)
+        this.#kill({ kind: 'broken', reason: `out of memory: it took more than ${Math.round(memoryLimit / 2 ** 20)} MiB`, code: 'ERR_MEMORY' })
     }, memoryCheckMilliseconds)
     this.#child = child
     this.#send({ type: 'setup', setup })
@@ -182,13 +183,17 @@ export class WorkerProcess {
 
   #explain(code: number | null, signal: string | null): End {
     const said = lastLine(this.#output)
-    if (signal !== null) return foreign.has(signal) ? { kind: 'killed', reason: `killed: by ${signal}` } : { kind: 'broken', reason: `crashed: ${signal}${said}` }
+    if (signal !== null)
+      return foreign.has(signal) ? { kind: 'killed', reason: `killed: by ${signal}` } : { kind: 'broken', reason: `crashed: ${signal}${said}` }
     return { kind: 'broken', reason: `crashed: exit code ${code}${said}` }
   }
 }
 
 function lastLine(output: string): string {
-  const line = output.trimEnd().split('\n').findLast((text) => /\S/.test(text) && !/^\s+at |^Node\.js v/.test(text))
+  const line = output
+    .trimEnd()
+    .split('\n')
+    .findLast((text) => /\S/.test(text) && !/^\s+at |^Node\.js v/.test(text))
   return line ? `, ${line.trim().slice(0, 200)}` : ''
 }
 

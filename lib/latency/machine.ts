@@ -21,7 +21,10 @@ export interface Machine {
 
 export function fingerprint(parts: Omit<Machine, 'id'>): Machine {
   const { cpu, features, isa, governor, kernel, engine } = parts
-  const id = createHash('sha256').update(JSON.stringify([cpu, [...features].sort(), isa, governor, kernel, engine])).digest('hex').slice(0, 16)
+  const id = createHash('sha256')
+    .update(JSON.stringify([cpu, [...features].sort(), isa, governor, kernel, engine]))
+    .digest('hex')
+    .slice(0, 16)
   return { id, cpu, features, isa, governor, kernel, engine }
 }
 

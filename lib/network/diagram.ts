@@ -39,7 +39,12 @@ export function diagram(network: Network, { classes }: { classes: number }): str
       notes: [shapeText(output), share((layer) => layer.name.startsWith(`blocks.${i}.`))],
       skip,
     })),
-    { title: 'head', lines: [headText(network)], notes: [`${classes} ${classes === 1 ? 'class' : 'classes'}`, share((layer) => layer.name === 'head')], skip: false },
+    {
+      title: 'head',
+      lines: [headText(network)],
+      notes: [`${classes} ${classes === 1 ? 'class' : 'classes'}`, share((layer) => layer.name === 'head')],
+      skip: false,
+    },
   ]
   const total = `: ${formatCount(params)} parameters, ${formatCount(macs, 'MACs')} a clip`
   return [cut(network.name, maxWidth - total.length) + total, ...draw(boxes)].join('\n')
@@ -95,7 +100,10 @@ export function layersTable(network: Network, classes: number): string {
   const numbers = (cost: { params: number; macs: number }) => [formatCount(cost.params), formatCount(cost.macs), percent(cost.macs, macs)]
   return textTable(
     ['layer', 'op', 'input', 'output', right('parameters'), right('MACs'), right('share')],
-    [...layers.map((layer) => [layer.name, layer.op, shapeText(layer.input), shapeText(layer.output), ...numbers(layer)]), ['total', '', '', '', ...numbers({ params, macs })]],
+    [
+      ...layers.map((layer) => [layer.name, layer.op, shapeText(layer.input), shapeText(layer.output), ...numbers(layer)]),
+      ['total', '', '', '', ...numbers({ params, macs })],
+    ],
   )
 }
 
@@ -116,7 +124,9 @@ function describeBlocks(network: Network): BlockDescription[] {
     const k = block.spatialKernel
     const narrow = [
       ...(has(`${first}.bottleneck`) ? [`1×1 → ${channels(shapeOf(graph, `${first}.bottleneck`))}`] : []),
-      ...(has(`${first}.spatial`) ? [`${block.spatialType} ${k}×${k}${strideText(block.spatialStride)}${widthText(block.spatialType, shapeOf(graph, `${first}.spatial`))}`] : []),
+      ...(has(`${first}.spatial`)
+        ? [`${block.spatialType} ${k}×${k}${strideText(block.spatialStride)}${widthText(block.spatialType, shapeOf(graph, `${first}.spatial`))}`]
+        : []),
       ...(has(`${first}.temporal`) ? [`${temporalText(block)}${strideText(block.temporalStride)}`] : []),
     ]
     const wide = [

@@ -122,7 +122,6 @@ const pointwise: Window = { kernel: [1, 1, 1], stride: [1, 1, 1] }
 
 /** Output shape of a window: TensorFlow's SAME or VALID. */
 function windowed([t, h, w, c]: TensorShape, { kernel, stride, padding = 'same' }: Window, channels = c): TensorShape {
-  const extent = (n: number, axis: 0 | 1 | 2): number =>
-    padding === 'same' ? Math.ceil(n / stride[axis]) : Math.floor((n - kernel[axis]) / stride[axis]) + 1
+  const extent = (n: number, axis: 0 | 1 | 2): number => (padding === 'same' ? Math.ceil(n / stride[axis]) : Math.floor((n - kernel[axis]) / stride[axis]) + 1)
   return [extent(t, 0), extent(h, 1), extent(w, 2), channels]
 }

@@ -112,7 +112,8 @@ export class Network implements Genes {
   }
 
   #lower(classes: number): Graph {
-    if (!Number.isInteger(classes) || classes < 1 || classes > 100_000) throw new TvnError('ERR_ARGUMENT', `classes must be a whole number from 1 to 100000, got ${classes}`)
+    if (!Number.isInteger(classes) || classes < 1 || classes > 100_000)
+      throw new TvnError('ERR_ARGUMENT', `classes must be a whole number from 1 to 100000, got ${classes}`)
     return lower(this, classes)
   }
 }

@@ -45,7 +45,14 @@ export const presets = {
 export type PresetName = keyof typeof presets
 
 /** Classes of the data that each preset was searched on: Moments in Time, MLB-YouTube, Charades. */
-export const presetClasses: Readonly<Record<PresetName, number>> = { 'tvn-1': 339, 'tvn-2': 8, 'tvn-3': 157, 'tvn-4': 339, 'tvn-mobile-1': 339, 'tvn-mobile-2': 339 }
+export const presetClasses: Readonly<Record<PresetName, number>> = {
+  'tvn-1': 339,
+  'tvn-2': 8,
+  'tvn-3': 157,
+  'tvn-4': 339,
+  'tvn-mobile-1': 339,
+  'tvn-mobile-2': 339,
+}
 
 /** `frameStride` counts frames of 25 fps video. */
 function preset(name: string, frames: number, size: number, frameStride: number, blocks: readonly Block[]): NetworkJson {

@@ -36,7 +36,11 @@ export const headSchema = oneOf(['mean', 'temporal-softmax'])
 
 function nonLocalWidth() {
   const error = '0 (off) or a whole number from 8 to 1024'
-  return z.number(error).int(error).max(1024, error).refine((width) => width === 0 || width >= 8, error)
+  return z
+    .number(error)
+    .int(error)
+    .max(1024, error)
+    .refine((width) => width === 0 || width >= 8, error)
 }
 
 /** Which sources a block reads; 0 is the stream, i + 1 the output of block i. Chains only, so it says nothing that its position does not. */

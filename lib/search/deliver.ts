@@ -29,7 +29,9 @@ export async function deliver({ study, pool, folder, classes, onProgress }: Deli
 
   async function confirm({ id, network }: CompleteTrial): Promise<string | undefined> {
     if (!study.state.confirmed.has(id)) {
-      const measured = await pool.run('measure', { network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) => onProgress(id, progress))
+      const measured = await pool.run('measure', { network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) =>
+        onProgress(id, progress),
+      )
       if (!measured.ok) return measured.reason
       study.tell({ kind: 'confirmed', trial: id, latency: measured.result })
     }

@@ -26,15 +26,20 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
   let fastest: LatencyReport | undefined
   for (const network of candidates(options.space)) {
     const measured = await pool.run('measure', { network: network.toJSON(), classes, limits: options.limits, maxSeconds: secondsPerCandidate })
-    if (!measured.ok) throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, { hint: 'tvn doctor checks this machine' })
+    if (!measured.ok)
+      throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, { hint: 'tvn doctor checks this machine' })
     if (!fastest || measured.result.p90 < fastest.p90) fastest = measured.result
     if (measured.result.verdict !== 'fails') break
   }
   if (!fastest) throw new Error('a space has members')
   if (fastest.verdict === 'fails')
-    throw new TvnError('ERR_LIMIT_IMPOSSIBLE', `the fastest network of the space takes ${fastest.p90.toPrecision(2)} ms here (p90), the limit asks for ${options.limits.join(' and ')}`, {
-      hint: 'a looser --limit, or a space with smaller networks',
-    })
+    throw new TvnError(
+      'ERR_LIMIT_IMPOSSIBLE',
+      `the fastest network of the space takes ${fastest.p90.toPrecision(2)} ms here (p90), the limit asks for ${options.limits.join(' and ')}`,
+      {
+        hint: 'a looser --limit, or a space with smaller networks',
+      },
+    )
   const peak = await pool.run('peak', {})
   return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result * threads) : Number.NaN }
 }

@@ -49,7 +49,8 @@ export async function checkRunFolder(folder: string): Promise<void> {
       throw studyError(folder, error)
     }
   }
-  if (holdsStudy(folder)) throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
+  if (holdsStudy(folder))
+    throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
 }
 
 /** Makes the folder. Throws ERR_STUDY. */
@@ -62,5 +63,7 @@ export async function makeRunFolder(folder: string): Promise<void> {
 }
 
 function studyError(folder: string, error: unknown): TvnError {
-  return error instanceof TvnError ? error : new TvnError('ERR_STUDY', `the run directory ${folder} cannot be written: ${describeFileError(error)}`, { cause: error })
+  return error instanceof TvnError
+    ? error
+    : new TvnError('ERR_STUDY', `the run directory ${folder} cannot be written: ${describeFileError(error)}`, { cause: error })
 }

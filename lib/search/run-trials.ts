@@ -29,7 +29,8 @@ export async function runTrials({ study, pool, folder, classes, machine, onProgr
     const { id } = trial
     const latency = trial.latency?.machine === machine ? trial.latency : null // a figure of another machine is measured again
     const steps = {
-      measure: () => pool.run('measure', { network: trial.network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) => onProgress(id, progress)),
+      measure: () =>
+        pool.run('measure', { network: trial.network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) => onProgress(id, progress)),
       train: () =>
         pool.run('train', { network: trial.network, seed: trainingSeed(record.seed, id), iterations: record.iterations, file: folder.trial(id) }, (progress) =>
           onProgress(id, progress),

@@ -61,12 +61,15 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   throwIfAborted(signal)
   if (resume !== undefined) {
     if (out !== undefined || Object.values(settings).some((setting) => setting !== undefined))
-      throw new TvnError('ERR_ARGUMENT', 'resume takes its settings from the journal, expected no others', { hint: 'leave the other options away, or begin a new study' })
+      throw new TvnError('ERR_ARGUMENT', 'resume takes its settings from the journal, expected no others', {
+        hint: 'leave the other options away, or begin a new study',
+      })
     const storage = openStudy(resume)
     return closing(storage, async () => {
       const { record } = new Study(storage, seconds).state
       const dataset = await data(record)
-      if (dataKey(dataset) !== record.dataKey) throw new TvnError('ERR_STUDY', `the data of ${resume} have changed: ${record.data} is not what the study began with`, { hint: 'begin a new study' })
+      if (dataKey(dataset) !== record.dataKey)
+        throw new TvnError('ERR_STUDY', `the data of ${resume} have changed: ${record.data} is not what the study began with`, { hint: 'begin a new study' })
       return run(storage, resume, dataset, openPool(record, dataset))
     })
   }
@@ -92,7 +95,11 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   }
 
   async function data({ data: source }: StudyOptions): Promise<PreparedDataset> {
-    const dataOptions = { ...(signal && { signal }), ...(cacheDir !== undefined && { cacheDir }), onProgress: (progress: DataProgress) => report({ kind: 'data', progress }) }
+    const dataOptions = {
+      ...(signal && { signal }),
+      ...(cacheDir !== undefined && { cacheDir }),
+      onProgress: (progress: DataProgress) => report({ kind: 'data', progress }),
+    }
     const prepared = await prepareDataset(await openDataset(source, dataOptions), dataOptions)
     report({ kind: 'dataset', dataset: prepared })
     return prepared
@@ -107,7 +114,14 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     const study: Study = new Study(storage, seconds, (event) => report({ kind: 'event', event, state: study.state, elapsed: study.elapsed }))
     const { workers } = study.state.record
     report({ kind: 'study', folder: root, state: study.state, threads: threadsPerWorker(workers) })
-    const steps = { study, pool, folder, classes: dataset.labels.length, machine: thisMachine().id, onProgress: (trial: number, progress: StageProgress) => report({ kind: 'stage', trial, progress }) }
+    const steps = {
+      study,
+      pool,
+      folder,
+      classes: dataset.labels.length,
+      machine: thisMachine().id,
+      onProgress: (trial: number, progress: StageProgress) => report({ kind: 'stage', trial, progress }),
+    }
     try {
       await runTrials(steps)
       await deliver(steps)
@@ -120,7 +134,10 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     }
     const result = makeReport(study.state, dataset.quarantined)
     await writeReport(folder.report, result)
-    if (result.best === null) throw new TvnError('ERR_NO_WINNER', `no network was found: ${reasons(study.state)}`, { hint: `${folder.report} has every trial; looser limits or more trials may help` })
+    if (result.best === null)
+      throw new TvnError('ERR_NO_WINNER', `no network was found: ${reasons(study.state)}`, {
+        hint: `${folder.report} has every trial; looser limits or more trials may help`,
+      })
     return { folder: root, report: result }
   }
 }
@@ -149,6 +166,12 @@ function reasons({ trials, passedOver }: StudyState): string {
 
 /** Identifies prepared data wherever its cache lies. */
 function dataKey({ labels, task, splits }: PreparedDataset): string {
-  const samples = Object.entries(splits).map(([split, list]) => [split, list.map(({ id, labels: of, video: { frames, fps, width, height }, start, end }) => [id, of, frames, fps, width, height, start, end])])
-  return createHash('sha256').update(JSON.stringify([labels, task, samples])).digest('hex').slice(0, 16)
+  const samples = Object.entries(splits).map(([split, list]) => [
+    split,
+    list.map(({ id, labels: of, video: { frames, fps, width, height }, start, end }) => [id, of, frames, fps, width, height, start, end]),
+  ])
+  return createHash('sha256')
+    .update(JSON.stringify([labels, task, samples]))
+    .digest('hex')
+    .slice(0, 16)
 }

@@ -22,7 +22,15 @@ export interface StudyState {
 export function replay(events: readonly StoredEvent[]): StudyState {
   const [first, ...rest] = events
   if (first?.event.kind !== 'created') throw new Error('a journal begins with `created`')
-  const begin: StudyState = { record: first.event.record, trials: [], stopped: null, confirmed: new Map(), passedOver: new Map(), delivery: null, elapsed: first.elapsed }
+  const begin: StudyState = {
+    record: first.event.record,
+    trials: [],
+    stopped: null,
+    confirmed: new Map(),
+    passedOver: new Map(),
+    delivery: null,
+    elapsed: first.elapsed,
+  }
   return rest.reduce((state, { event, elapsed }) => ({ ...advance(state, event), elapsed }), begin)
 }
 

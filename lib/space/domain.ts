@@ -90,7 +90,12 @@ const range = object({ min: end, max: end, real: flag().default(false), log: fla
 export function domainSchema<T extends GeneValue>(gene: z.ZodType<T>) {
   const valued = object({ value: gene, weight })
   const choice = z.unknown().transform((json, context): Choice<T> => {
-    const schema = typeof json !== 'object' || json === null ? gene : 'min' in json || 'max' in json ? range.check(({ value, issues }) => checkRange(gene, value, issues)) : valued
+    const schema =
+      typeof json !== 'object' || json === null
+        ? gene
+        : 'min' in json || 'max' in json
+          ? range.check(({ value, issues }) => checkRange(gene, value, issues))
+          : valued
     const parsed = schema.safeParse(json, { reportInput: true })
     if (parsed.success) return parsed.data as Choice<T>
     for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: issue.input } as z.core.$ZodRawIssue)

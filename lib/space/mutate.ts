@@ -16,9 +16,17 @@ export interface Mutation {
 }
 
 /** How likely a child has one, two or three mutations. */
-const counts: Domain<number> = [{ value: 1, weight: 5 }, { value: 2, weight: 3 }, { value: 3, weight: 2 }]
+const counts: Domain<number> = [
+  { value: 1, weight: 5 },
+  { value: 2, weight: 3 },
+  { value: 3, weight: 2 },
+]
 /** How likely a mutation touches what. */
-const kinds: Domain<Kind> = [{ value: 'block', weight: 13 }, { value: 'stream', weight: 4 }, { value: 'structure', weight: 3 }]
+const kinds: Domain<Kind> = [
+  { value: 'block', weight: 13 },
+  { value: 'stream', weight: 4 },
+  { value: 'structure', weight: 3 },
+]
 const maxAttempts = 200
 
 type Kind = 'block' | 'stream' | 'structure'
@@ -47,7 +55,9 @@ export function mutate(space: Space, network: Network, random: Random, name = ne
     silent ??= { network: child, mutations }
   }
   if (silent !== undefined) return silent
-  throw new TvnError('ERR_ARGUMENT', `space ${space.name} leaves nothing to change in network ${network.name}`, { hint: 'give at least one gene a second value' })
+  throw new TvnError('ERR_ARGUMENT', `space ${space.name} leaves nothing to change in network ${network.name}`, {
+    hint: 'give at least one gene a second value',
+  })
 }
 
 interface MutableGenes extends Genes {
@@ -72,7 +82,9 @@ function mutateOnce(space: Space, genes: MutableGenes, kind: Kind, random: Rando
 
 /** Genes that may have more than one value. */
 function free(domains: object): string[] {
-  return Object.entries<Domain<GeneValue>>(domains as never).filter(([, domain]) => isFree(domain)).map(([gene]) => gene)
+  return Object.entries<Domain<GeneValue>>(domains as never)
+    .filter(([, domain]) => isFree(domain))
+    .map(([gene]) => gene)
 }
 
 /** Another value for a gene, in place. */

@@ -13,7 +13,10 @@ import type { Space } from './space.js'
  */
 export function candidates(space: Space): Network[] {
   const types = [...new Set(extremes(space.block.spatialType))]
-  return types.map((type) => cheapest({ ...space, block: { ...space.block, spatialType: [type] } })).sort(compare).map(({ network }) => network)
+  return types
+    .map((type) => cheapest({ ...space, block: { ...space.block, spatialType: [type] } }))
+    .sort(compare)
+    .map(({ network }) => network)
 }
 
 /** The cheapest network of a space by multiply-accumulates, then by parameters. */
@@ -42,10 +45,14 @@ function cheapest(space: Space): Priced {
     return { network, macs, params }
   }
 
-  let best = price(stream, Array.from({ length: least }, () => block))
+  let best = price(
+    stream,
+    Array.from({ length: least }, () => block),
+  )
   for (let before: Priced | undefined; before !== best; ) {
     before = best
-    for (const change of changes(space.stream, Object.keys(space.stream))) best = better(best, price({ ...best.network.streams[0], ...change }, best.network.blocks))
+    for (const change of changes(space.stream, Object.keys(space.stream)))
+      best = better(best, price({ ...best.network.streams[0], ...change }, best.network.blocks))
     for (const change of geneGroups(space).flatMap((genes) => changes(space.block, genes))) {
       for (const only of [undefined, ...best.network.blocks.keys()]) {
         const blocks = best.network.blocks.map((block, i) => (only === undefined || only === i ? { ...block, ...change } : block))
@@ -65,15 +72,23 @@ const dependent: readonly (readonly (keyof Block)[])[] = [
 
 function geneGroups(space: Space): (readonly string[])[] {
   const grouped: readonly string[] = dependent.flat()
-  return [...dependent, ...Object.keys(space.block).filter((gene) => !grouped.includes(gene)).map((gene) => [gene])]
+  return [
+    ...dependent,
+    ...Object.keys(space.block)
+      .filter((gene) => !grouped.includes(gene))
+      .map((gene) => [gene]),
+  ]
 }
 
 /** Every combination of the values of some genes. */
 function changes(domains: object, genes: readonly string[]): Record<string, GeneValue>[] {
-  return genes.reduce<Record<string, GeneValue>[]>((partial, gene) => {
-    const values = extremes((domains as Record<string, Domain<GeneValue>>)[gene] as Domain<GeneValue>)
-    return partial.flatMap((change) => values.map((value) => ({ ...change, [gene]: value })))
-  }, [{}])
+  return genes.reduce<Record<string, GeneValue>[]>(
+    (partial, gene) => {
+      const values = extremes((domains as Record<string, Domain<GeneValue>>)[gene] as Domain<GeneValue>)
+      return partial.flatMap((change) => values.map((value) => ({ ...change, [gene]: value })))
+    },
+    [{}],
+  )
 }
 
 function better(best: Priced, other: Priced): Priced {

@@ -96,7 +96,9 @@ const small: Space = {
 export const spaces = { full, small } as const satisfies Record<string, Space>
 
 const domains = <const Shape extends Record<string, z.ZodType<GeneValue>>>(shape: Shape) =>
-  object(Object.fromEntries(Object.entries(shape).map(([gene, schema]) => [gene, optionalWhere(schema)])) as { [K in keyof Shape]: ReturnType<typeof domainSchema> })
+  object(
+    Object.fromEntries(Object.entries(shape).map(([gene, schema]) => [gene, optionalWhere(schema)])) as { [K in keyof Shape]: ReturnType<typeof domainSchema> },
+  )
 
 /** A gene that a network may leave out may be left out of a space: it then has its default. */
 function optionalWhere(gene: z.ZodType<GeneValue>) {
@@ -132,7 +134,8 @@ export async function readSpace(nameOrFile: string): Promise<Space> {
   try {
     text = await readFile(nameOrFile, 'utf8')
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw new TvnError('ERR_FILE', `space ${nameOrFile} cannot be read: ${(cause as Error).message}`, { cause })
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new TvnError('ERR_FILE', `space ${nameOrFile} cannot be read: ${(cause as Error).message}`, { cause })
     throw new TvnError('ERR_ARGUMENT', `space "${nameOrFile}" is neither a known space nor a file: ${didYouMean(nameOrFile, Object.keys(spaces))}`, { cause })
   }
   try {

@@ -50,7 +50,8 @@ Napi::Value load_clips_async(const Napi::CallbackInfo& info) {
     clip.flip = boolean(from, "flip");
     clip.gain = static_cast<float>(number(from, "gain", 0, 1e3));
     clip.bias = static_cast<float>(number(from, "bias", -1e3, 1e3));
-    if (clip.frames.size() != clips[0].frames.size() || clip.frames.empty()) bad_argument(env, "clips: every clip needs the same number of frames, at least one");
+    if (clip.frames.size() != clips[0].frames.size() || clip.frames.empty())
+      bad_argument(env, "clips: every clip needs the same number of frames, at least one");
   }
   const int64_t frames = clips.empty() ? 0 : static_cast<int64_t>(clips[0].frames.size());
   if (frames > 4096) bad_argument(env, "clips: at most 4096 frames");
@@ -81,16 +82,20 @@ Napi::Value benchmark_conv_async(const Napi::CallbackInfo& info) {
   const auto x = whole_numbers(property(from, "x"), "x", 1, 1 << 16);
   if (x.size() != 5) bad_argument(env, "x: expected [N, T, H, W, C]");
   const std::string pass = text(from, "pass");
-  if (pass != "forward" && pass != "data-gradient" && pass != "weight-gradient") bad_argument(env, "pass: expected forward, data-gradient or weight-gradient");
+  if (pass != "forward" && pass != "data-gradient" && pass != "weight-gradient")
+    bad_argument(env, "pass: expected forward, data-gradient or weight-gradient");
   const ConvBenchmark options{{x[0], x[1], x[2], x[3], x[4]},
                               whole(from, "outputChannels", 1, 1 << 16),
                               int3(property(from, "kernel"), "kernel"),
                               int3(property(from, "stride"), "stride"),
                               boolean(from, "depthwise"),
-                              pass == "forward" ? Pass::forward : pass == "data-gradient" ? Pass::data_gradient : Pass::weight_gradient,
+                              pass == "forward"         ? Pass::forward
+                              : pass == "data-gradient" ? Pass::data_gradient
+                                                        : Pass::weight_gradient,
                               static_cast<int>(whole(from, "threads", 1, max_threads)),
                               static_cast<int>(whole(from, "runs", 1, 100'000))};
-  if (options.depthwise && (options.kernel.t != 1 || options.stride.t != 1)) bad_argument(env, "kernel: a depthwise kernel spans one frame");
+  if (options.depthwise && (options.kernel.t != 1 || options.stride.t != 1))
+    bad_argument(env, "kernel: a depthwise kernel spans one frame");
   const Isa isa = isa_for(env);
   return AsyncTask<ConvTimes>::start(
       env, [options, isa] { return benchmark_conv(options, isa); },

@@ -31,7 +31,8 @@ int64_t whole(Napi::Object object, const char* name, int64_t low, int64_t high) 
 double number(Napi::Object object, const char* name, double low, double high) {
   const Napi::Value value = property(object, name);
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
-  if (!(number >= low && number <= high)) bad_argument(object.Env(), std::string(name) + ": expected a number from " + std::to_string(low) + " to " + std::to_string(high));
+  if (!(number >= low && number <= high))
+    bad_argument(object.Env(), std::string(name) + ": expected a number from " + std::to_string(low) + " to " + std::to_string(high));
   return number;
 }
 
@@ -140,12 +141,15 @@ Op read_op(Napi::Object object) {
 template <class T>
 std::span<T> typed_array(Napi::Env env, Napi::Value value, const std::string& name, int64_t size) {
   using Traits = TypedArrayTraits<T>;
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != Traits::type) bad_argument(env, name + ": expected " + Traits::name);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != Traits::type)
+    bad_argument(env, name + ": expected " + Traits::name);
   // asked from Node directly: a view on a detached or shared buffer must not be dereferenced by way of its ArrayBuffer
   void* data = nullptr;
   size_t length = 0;
-  if (napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr) != napi_ok || (!data && length > 0)) bad_argument(env, name + ": its memory cannot be read");
-  if (size >= 0 && static_cast<int64_t>(length) != size) bad_argument(env, name + ": expected " + std::to_string(size) + " elements, got " + std::to_string(length));
+  if (napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr) != napi_ok || (!data && length > 0))
+    bad_argument(env, name + ": its memory cannot be read");
+  if (size >= 0 && static_cast<int64_t>(length) != size)
+    bad_argument(env, name + ": expected " + std::to_string(size) + " elements, got " + std::to_string(length));
   return {static_cast<T*>(data), length};
 }
 template std::span<uint8_t> typed_array(Napi::Env, Napi::Value, const std::string&, int64_t);
@@ -158,14 +162,16 @@ Graph graph_argument(const Napi::CallbackInfo& info, size_t index) {
   graph.input = text(object, "input");
   graph.output = text(object, "output");
   const Napi::Value tensors = property(object, "tensors"), parameters = property(object, "parameters"), ops = property(object, "ops");
-  if (!tensors.IsObject() || !parameters.IsObject() || !ops.IsArray()) bad_argument(info.Env(), "graph: expected tensors, parameters and ops");
+  if (!tensors.IsObject() || !parameters.IsObject() || !ops.IsArray())
+    bad_argument(info.Env(), "graph: expected tensors, parameters and ops");
   const auto input = whole_numbers(property(tensors.As<Napi::Object>(), graph.input.c_str()), "shape of " + graph.input, 1, 1 << 20);
   if (input.size() != 4) bad_argument(info.Env(), "shape of " + graph.input + ": expected [T, H, W, C]");
   graph.input_shape = {1, input[0], input[1], input[2], input[3]};
   const Napi::Array names = parameters.As<Napi::Object>().GetPropertyNames();
   for (uint32_t i = 0; i < names.Length(); i++) {
     const std::string name = names.Get(i).ToString().Utf8Value();
-    graph.parameters[name] = whole_numbers(property(parameters.As<Napi::Object>(), name.c_str()), "extents of " + name, 1, int64_t{1} << 32);
+    graph.parameters[name] =
+        whole_numbers(property(parameters.As<Napi::Object>(), name.c_str()), "extents of " + name, 1, int64_t{1} << 32);
   }
   const Napi::Array list = ops.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) {

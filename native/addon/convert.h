@@ -37,7 +37,8 @@ template <class T>
 std::span<T> typed_array(Napi::Env env, Napi::Value value, const std::string& name, int64_t size = -1);
 
 Graph graph_argument(const Napi::CallbackInfo& info, size_t index);
-/** Views of the Float32Arrays of an object by name; the caller keeps the object alive. Every parameter of the graph is there with its size. */
+/** Views of the Float32Arrays of an object by name; the caller keeps the object alive. Every parameter of the graph is there with its size.
+ */
 ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index, const Graph& graph);
 
 /** allowed_isa(), its error thrown as a JavaScript one. */

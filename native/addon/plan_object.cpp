@@ -12,8 +12,9 @@ namespace tvn::addon {
 
 Napi::Function PlanObject::define(Napi::Env env) {
   return DefineClass(env, "NativePlan",
-                     {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::measure>("measure"), InstanceMethod<&PlanObject::profile>("profile"),
-                      InstanceMethod<&PlanObject::stages>("stages"), InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::dispose>("dispose")});
+                     {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::measure>("measure"),
+                      InstanceMethod<&PlanObject::profile>("profile"), InstanceMethod<&PlanObject::stages>("stages"),
+                      InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::dispose>("dispose")});
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_(std::move(instance(info.Env()).next_plan)) {
@@ -23,7 +24,8 @@ PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_
 Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
   const Napi::Object options = object_argument(info, 2, "options");
   if (text(options, "precision") != "f32") bad_argument(info.Env(), "precision: expected f32");
-  const PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)), isa_for(info.Env())};
+  const PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
+                                 isa_for(info.Env())};
   Graph graph = graph_argument(info, 0);
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Plan>>::start(
@@ -70,8 +72,12 @@ Napi::Value PlanObject::measure(const Napi::CallbackInfo& info) {
   Plan& plan = live(info.Env());
   const Napi::Object options = object_argument(info, 0, "options");
   const auto clips = typed_array<uint8_t>(info.Env(), property(options, "clips"), "clips");
-  if (clips.empty() || static_cast<int64_t>(clips.size()) % plan.clip_bytes() != 0) bad_argument(info.Env(), "clips: expected a whole number of batches");
-  MeasureOptions measure_options{static_cast<int>(whole(options, "runs", 1, 1'000'000)), {}, boolean(options, "cold"), static_cast<int>(whole(options, "core", -1, 1023))};
+  if (clips.empty() || static_cast<int64_t>(clips.size()) % plan.clip_bytes() != 0)
+    bad_argument(info.Env(), "clips: expected a whole number of batches");
+  MeasureOptions measure_options{static_cast<int>(whole(options, "runs", 1, 1'000'000)),
+                                 {},
+                                 boolean(options, "cold"),
+                                 static_cast<int>(whole(options, "core", -1, 1023))};
   return AsyncTask<std::vector<double>>::start(
       info.Env(),
       [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end()), measure_options]() mutable {

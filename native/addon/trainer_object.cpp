@@ -82,7 +82,8 @@ Napi::Value TrainerObject::step(const Napi::CallbackInfo& info) {
   busy_ = true;
   return AsyncTask<Outcome>::start(
       env,
-      [trainer = trainer_, batch, rate, clips = std::vector<uint8_t>(clips.begin(), clips.end()), labels = std::vector<int32_t>(labels.begin(), labels.end())] {
+      [trainer = trainer_, batch, rate, clips = std::vector<uint8_t>(clips.begin(), clips.end()),
+       labels = std::vector<int32_t>(labels.begin(), labels.end())] {
         Outcome outcome{0, std::vector<float>(static_cast<size_t>(batch * trainer->classes()))};
         outcome.loss = trainer->step(clips.data(), batch, labels.data(), static_cast<float>(rate), outcome.logits.data());
         return outcome;

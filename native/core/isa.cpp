@@ -53,7 +53,7 @@ std::vector<std::string> cpu_features() {
   std::vector<std::string> features;
 #define FEATURE(name) \
   if (__builtin_cpu_supports(#name)) features.push_back(#name);
-  FEATURE(sse4.2)
+  FEATURE(sse4 .2)
   FEATURE(avx)
   FEATURE(avx2)
   FEATURE(fma)

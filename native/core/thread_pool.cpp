@@ -98,7 +98,8 @@ void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
 }
 
 void ThreadPool::pin(int first_core) {
-  for (size_t i = 0; i < state_->workers.size(); i++) set_affinity(state_->workers[i].native_handle(), first_core + 1 + static_cast<int>(i));
+  for (size_t i = 0; i < state_->workers.size(); i++)
+    set_affinity(state_->workers[i].native_handle(), first_core + 1 + static_cast<int>(i));
 }
 
 void ThreadPool::unpin() {

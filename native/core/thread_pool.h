@@ -27,7 +27,8 @@ class ThreadPool {
   /** Calls f(task, thread) for every task in [0, tasks) and returns when all are done. f must not throw. */
   template <class F>
   void run(int64_t tasks, const F& f) {
-    run_tasks(tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const F*>(context))(task, thread); }, &f);
+    run_tasks(
+        tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const F*>(context))(task, thread); }, &f);
   }
 
   /** Pins the threads but the calling one to the cores first_core + 1, first_core + 2, …; unpin() gives them the caller's set. */

@@ -41,7 +41,9 @@ class Checker {
  private:
   static std::string quoted(const std::string& s) { return '"' + s + '"'; }
 
-  [[noreturn]] static void fail(const std::string& where, const std::string& what) { throw Error("ERR_GRAPH_INVALID", where + ": " + what); }
+  [[noreturn]] static void fail(const std::string& where, const std::string& what) {
+    throw Error("ERR_GRAPH_INVALID", where + ": " + what);
+  }
 
   static void require_extents(const std::string& where, const Shape& s) {
     int64_t size = 1;
@@ -75,7 +77,8 @@ class Checker {
       program_.tensors[static_cast<size_t>(found->second)].uses++;
       node.inputs.push_back(found->second);
     }
-    if ((node.inputs[0] == program_.input) != (op.kind == OpKind::normalize)) fail(op.name, "the u8 clip goes into normalize, and nothing else does");
+    if ((node.inputs[0] == program_.input) != (op.kind == OpKind::normalize))
+      fail(op.name, "the u8 clip goes into normalize, and nothing else does");
     node.parameters.assign(split_names(row(op.kind).parameters).size(), -1);
     const Shape y = infer(op, node);
     require_extents(op.name, y);
@@ -101,7 +104,8 @@ class Checker {
       size *= extent;
       if (size > max_elements) fail(op.name, "parameter " + quoted(name) + " of " + to_string(extents) + " is too large");
     }
-    if (!parameters_.emplace(name, static_cast<int>(program_.parameters.size())).second) fail(op.name, "parameter " + quoted(name) + " is used twice");
+    if (!parameters_.emplace(name, static_cast<int>(program_.parameters.size())).second)
+      fail(op.name, "parameter " + quoted(name) + " is used twice");
     node.parameters[slot] = static_cast<int>(program_.parameters.size());
     const bool running = op.kind == OpKind::batch_norm && slot >= 2;
     program_.parameters.push_back({name, extents, size, !running});
@@ -115,7 +119,8 @@ class Checker {
     if (!over_time && (a.kernel.t != 1 || a.stride.t != 1)) fail(op.name, "a depthwise kernel spans one frame");
     const auto axis = [&](int64_t n, int k, int s) { return a.padding == Padding::same ? same_axis(n, k, s) : valid_axis(n, k, s); };
     const WindowAxis t = axis(x.t, a.kernel.t, a.stride.t), h = axis(x.h, a.kernel.h, a.stride.h), w = axis(x.w, a.kernel.w, a.stride.w);
-    if (t.out < 1 || h.out < 1 || w.out < 1) fail(op.name, "the kernel is larger than its input " + tvn::to_string(x) + " and padding is valid");
+    if (t.out < 1 || h.out < 1 || w.out < 1)
+      fail(op.name, "the kernel is larger than its input " + tvn::to_string(x) + " and padding is valid");
     node.window = {a.kernel.t, a.kernel.h, a.kernel.w, a.stride.t, a.stride.h, a.stride.w, t.pad_front, h.pad_front, w.pad_front};
     return {1, t.out, h.out, w.out, x.c};
   }
@@ -124,7 +129,9 @@ class Checker {
     const Shape x = program_.shape(node.inputs[0]);
     const auto other = [&](size_t i) { return program_.shape(node.inputs[i]); };
     const auto require_function = [&](bool ok) {
-      if (!ok) fail(op.name, "function " + std::string(split_names(enum_names<Function>())[static_cast<size_t>(op.attributes.function)]) + " is not possible here");
+      if (!ok)
+        fail(op.name, "function " + std::string(split_names(enum_names<Function>())[static_cast<size_t>(op.attributes.function)]) +
+                          " is not possible here");
     };
     switch (op.kind) {
       case OpKind::normalize:
@@ -135,7 +142,8 @@ class Checker {
         Shape y = slide(op, node, x, true);
         y.c = parameter(op, node, 0, {node.window.kt, node.window.kh, node.window.kw, x.c, 0});
         parameter(op, node, 1, {y.c});
-        if (node.inputs.size() > 1 && !(other(1) == y)) fail(op.name, "residual is " + tvn::to_string(other(1)) + ", expected " + tvn::to_string(y));
+        if (node.inputs.size() > 1 && !(other(1) == y))
+          fail(op.name, "residual is " + tvn::to_string(other(1)) + ", expected " + tvn::to_string(y));
         return y;
       }
       case OpKind::depthwise: {
@@ -144,25 +152,23 @@ class Checker {
         parameter(op, node, 1, {x.c});
         return y;
       }
-      case OpKind::pool:
-        return slide(op, node, x, true);
+      case OpKind::pool: return slide(op, node, x, true);
       case OpKind::batch_norm:
         for (size_t slot = 0; slot < 4; slot++) parameter(op, node, slot, {x.c});
         return x;
-      case OpKind::activation:
-        require_function(op.attributes.function != Function::none);
-        return x;
+      case OpKind::activation: require_function(op.attributes.function != Function::none); return x;
       case OpKind::add:
         if (!(other(1) == x)) fail(op.name, "adds " + tvn::to_string(x) + " and " + tvn::to_string(other(1)));
         return x;
-      case OpKind::mean:
-        return {1, op.attributes.extent == Extent::clip ? 1 : x.t, 1, 1, x.c};
+      case OpKind::mean: return {1, op.attributes.extent == Extent::clip ? 1 : x.t, 1, 1, x.c};
       case OpKind::gate:
-        if (!(other(1) == Shape{1, 1, 1, 1, x.c})) fail(op.name, "gate is " + tvn::to_string(other(1)) + ", expected 1×1×1×" + std::to_string(x.c));
+        if (!(other(1) == Shape{1, 1, 1, 1, x.c}))
+          fail(op.name, "gate is " + tvn::to_string(other(1)) + ", expected 1×1×1×" + std::to_string(x.c));
         return x;
       case OpKind::attention: {
         const Shape phi = other(1), g = other(2);
-        if (!(phi == g) || phi.c != x.c) fail(op.name, "theta " + tvn::to_string(x) + ", phi " + tvn::to_string(phi) + " and g " + tvn::to_string(g) + " do not fit");
+        if (!(phi == g) || phi.c != x.c)
+          fail(op.name, "theta " + tvn::to_string(x) + ", phi " + tvn::to_string(phi) + " and g " + tvn::to_string(g) + " do not fit");
         return x;
       }
       case OpKind::dense: {
@@ -196,16 +202,11 @@ int64_t multiply_accumulates(const Program& program, const Node& node) {
   const Shape& x = program.shape(node.inputs[0]);
   const Shape& y = program.shape(node.output);
   switch (node.kind) {
-    case OpKind::conv:
-      return y.size() * node.window.taps() * x.c;
-    case OpKind::depthwise:
-      return y.size() * node.window.taps();
-    case OpKind::dense:
-      return y.size() * x.c;
-    case OpKind::attention:
-      return 2 * x.size() * program.shape(node.inputs[1]).rows();
-    default:
-      return 0;
+    case OpKind::conv: return y.size() * node.window.taps() * x.c;
+    case OpKind::depthwise: return y.size() * node.window.taps();
+    case OpKind::dense: return y.size() * x.c;
+    case OpKind::attention: return 2 * x.size() * program.shape(node.inputs[1]).rows();
+    default: return 0;
   }
 }
 

@@ -71,23 +71,43 @@ const Fault faults[] = {
     {"a missing input", [](Graph& g) { find(g, "sum").inputs.pop_back(); }, "missing"},
     {"too many inputs", [](Graph& g) { find(g, "sum").inputs.push_back("sum"); }, "at most 2"},
     {"summands of two shapes", [](Graph& g) { find(g, "sum").inputs[1] = "spatial"; }, "4×5×4×12"},
-    {"a weight of the wrong extents", [](Graph& g) { g.parameters["spatial.weight"] = {1, 3, 3, 10, 13}; }, "spatial"},
-    {"a weight of the wrong rank", [](Graph& g) { g.parameters["spatial.weight"] = {3, 3, 10, 12}; }, "[3,3,10,12]"},
+    {"a weight of the wrong extents",
+     [](Graph& g) {
+       g.parameters["spatial.weight"] = {1, 3, 3, 10, 13};
+     },
+     "spatial"},
+    {"a weight of the wrong rank",
+     [](Graph& g) {
+       g.parameters["spatial.weight"] = {3, 3, 10, 12};
+     },
+     "[3,3,10,12]"},
     {"a weight without extents", [](Graph& g) { g.parameters["spatial.weight"] = {}; }, "[]"},
     {"a parameter that is not listed", [](Graph& g) { g.parameters.erase("spatial.weight"); }, "spatial.weight"},
     {"a parameter that nothing uses", [](Graph& g) { g.parameters["extra"] = {1}; }, "extra"},
-    {"a parameter used twice", [](Graph& g) { find(g, "sum.activation").kind = OpKind::batch_norm, find(g, "sum.activation").parameters = find(g, "expand.norm").parameters; }, "used twice"},
+    {"a parameter used twice",
+     [](Graph& g) {
+       find(g, "sum.activation").kind = OpKind::batch_norm, find(g, "sum.activation").parameters = find(g, "expand.norm").parameters;
+     },
+     "used twice"},
     {"a missing parameter", [](Graph& g) { find(g, "spatial").parameters = {}; }, "weight is missing"},
     {"a kernel of nothing", [](Graph& g) { find(g, "spatial").attributes.kernel.h = 0; }, "1…64"},
     {"a negative stride", [](Graph& g) { find(g, "spatial").attributes.stride.w = -2; }, "1…64"},
-    {"a valid window larger than the map", [](Graph& g) { find(g, "temporal").attributes.padding = Padding::valid, find(g, "temporal").attributes.kernel = {7, 1, 1}; }, "larger than its input"},
+    {"a valid window larger than the map",
+     [](Graph& g) {
+       find(g, "temporal").attributes.padding = Padding::valid, find(g, "temporal").attributes.kernel = {7, 1, 1};
+     },
+     "larger than its input"},
     {"a depthwise kernel over time", [](Graph& g) { find(g, "depthwise").attributes.kernel.t = 3; }, "one frame"},
     {"an activation of nothing", [](Graph& g) { find(g, "sum.activation").attributes.function = Function::none; }, "not possible"},
     {"the clip read directly", [](Graph& g) { find(g, "pointwise").inputs[0] = "clip"; }, "u8 clip"},
     {"floats normalized", [](Graph& g) { find(g, "sum.activation").kind = OpKind::normalize; }, "u8 clip"},
     {"a clip of one channel", [](Graph& g) { g.input_shape.c = 1; }, "RGB"},
     {"a clip without frames", [](Graph& g) { g.input_shape.t = 0; }, "extents"},
-    {"a clip beyond all bounds", [](Graph& g) { g.input_shape = {1, 1 << 20, 1 << 20, 1 << 20, 3}; }, "too large"},
+    {"a clip beyond all bounds",
+     [](Graph& g) {
+       g.input_shape = {1, 1 << 20, 1 << 20, 1 << 20, 3};
+     },
+     "too large"},
     {"an output that nothing writes", [](Graph& g) { g.output = "none"; }, "none"},
     {"an output that is a map", [](Graph& g) { g.output = "sum"; }, "1×1×1×classes"},
     {"no ops", [](Graph& g) { g.ops.clear(); }, "no op writes"},

@@ -26,7 +26,8 @@ TEST(MemoryPlan, BlocksThatLiveTogetherNeverOverlap) {
       ASSERT_LE(plan.offsets[i] + lifetimes[i].bytes, plan.bytes);
       for (size_t j = 0; j < i; j++) {
         const bool together = lifetimes[i].first <= lifetimes[j].last && lifetimes[j].first <= lifetimes[i].last;
-        const bool apart = plan.offsets[i] + lifetimes[i].bytes <= plan.offsets[j] || plan.offsets[j] + lifetimes[j].bytes <= plan.offsets[i];
+        const bool apart =
+            plan.offsets[i] + lifetimes[i].bytes <= plan.offsets[j] || plan.offsets[j] + lifetimes[j].bytes <= plan.offsets[i];
         ASSERT_TRUE(!together || apart) << "round " << round << ", blocks " << i << " and " << j;
       }
     }

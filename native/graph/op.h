@@ -47,10 +47,10 @@ void for_each_attribute(Attributes& attributes, const F& f) {
 /** The names of an enumeration's values, in order. */
 template <class E>
 constexpr std::string_view enum_names();
-#define TVN_ENUM(Name, ...)                           \
-  template <>                                         \
-  constexpr std::string_view enum_names<Name>() {     \
-    return #__VA_ARGS__;                              \
+#define TVN_ENUM(Name, ...)                       \
+  template <>                                     \
+  constexpr std::string_view enum_names<Name>() { \
+    return #__VA_ARGS__;                          \
   }
 #define TVN_ATTRIBUTE(name, Type)
 #define TVN_OP(kind, inputs, parameters, attributes)

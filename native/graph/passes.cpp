@@ -14,7 +14,8 @@ int uses(const Graph& graph, const std::string& tensor) {
 
 /** Index of the op that writes the tensor; the number of ops for the graph's input. */
 size_t producer(const Graph& graph, const std::string& tensor) {
-  return static_cast<size_t>(std::find_if(graph.ops.begin(), graph.ops.end(), [&](const Op& op) { return op.output == tensor; }) - graph.ops.begin());
+  return static_cast<size_t>(std::find_if(graph.ops.begin(), graph.ops.end(), [&](const Op& op) { return op.output == tensor; }) -
+                             graph.ops.begin());
 }
 
 /** The op that writes the tensor, if nothing else reads the tensor and no function is applied yet. */
@@ -66,7 +67,8 @@ void fuse_activations(Graph& graph, Purpose purpose) {
     const Op activation = graph.ops[i];
     Op* before = activation.kind == OpKind::activation ? open_producer(graph, activation.inputs[0]) : nullptr;
     const Function function = activation.attributes.function;
-    const bool fits = before && (before->kind == OpKind::batch_norm || (before->kind == OpKind::add && (purpose == Purpose::inference || function == Function::relu)) ||
+    const bool fits = before && (before->kind == OpKind::batch_norm ||
+                                 (before->kind == OpKind::add && (purpose == Purpose::inference || function == Function::relu)) ||
                                  (convolves(*before) && purpose == Purpose::inference));
     if (!fits) {
       i++;

@@ -75,7 +75,8 @@ void load_clips(const std::vector<ClipRequest>& clips, int64_t size, int threads
   pool.run(static_cast<int64_t>(clips.size()), [&](int64_t i, int thread) {
     uint8_t* frame = memory.data() + static_cast<size_t>(thread) * (frame_bytes + scratch_bytes);
     try {
-      load_clip(clips[static_cast<size_t>(i)], size, resize, frame, frame + frame_bytes, out + i * static_cast<int64_t>(frames) * size * size * 3);
+      load_clip(clips[static_cast<size_t>(i)], size, resize, frame, frame + frame_bytes,
+                out + i * static_cast<int64_t>(frames) * size * size * 3);
     } catch (const Error& error) {
       const std::lock_guard lock(mutex);
       failure = error.what();

@@ -42,7 +42,8 @@ const auto& choose(const List& list, Isa isa) {
 }  // namespace
 
 ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
-  const WindowAxis t = same_axis(o.x.t, o.kernel.t, o.stride.t), h = same_axis(o.x.h, o.kernel.h, o.stride.h), w = same_axis(o.x.w, o.kernel.w, o.stride.w);
+  const WindowAxis t = same_axis(o.x.t, o.kernel.t, o.stride.t), h = same_axis(o.x.h, o.kernel.h, o.stride.h),
+                   w = same_axis(o.x.w, o.kernel.w, o.stride.w);
   const Window window{o.kernel.t, o.kernel.h, o.kernel.w, o.stride.t, o.stride.h, o.stride.w, t.pad_front, h.pad_front, w.pad_front};
   const Shape y{o.x.n, t.out, h.out, w.out, o.depthwise ? o.x.c : o.output_channels};
   const int64_t weights = window.taps() * o.x.c * (o.depthwise ? 1 : y.c);
@@ -59,17 +60,20 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
     const ConvShape shape{o.x, y, window};
     switch (o.pass) {
       case Pass::forward:
-        return packed(choose(conv_forward_kernels(), isa), shape, [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
-          kernel.run(s, {x.data(), pack, nullptr, nullptr, Function::none, dy.data(), scratch}, pool);
-        });
+        return packed(choose(conv_forward_kernels(), isa), shape,
+                      [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
+                        kernel.run(s, {x.data(), pack, nullptr, nullptr, Function::none, dy.data(), scratch}, pool);
+                      });
       case Pass::data_gradient:
-        return packed(choose(conv_data_gradient_kernels(), isa), shape, [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
-          kernel.run(s, {dy.data(), pack, false, x.data(), scratch}, pool);
-        });
+        return packed(choose(conv_data_gradient_kernels(), isa), shape,
+                      [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
+                        kernel.run(s, {dy.data(), pack, false, x.data(), scratch}, pool);
+                      });
       case Pass::weight_gradient:
-        return packed(choose(conv_weight_gradient_kernels(), isa), shape, [&](const auto& kernel, const ConvShape& s, const float*, float* scratch) {
-          kernel.run(s, {x.data(), dy.data(), weight.data(), nullptr, scratch}, pool);
-        });
+        return packed(choose(conv_weight_gradient_kernels(), isa), shape,
+                      [&](const auto& kernel, const ConvShape& s, const float*, float* scratch) {
+                        kernel.run(s, {x.data(), dy.data(), weight.data(), nullptr, scratch}, pool);
+                      });
     }
     throw Error("ERR_ARGUMENT", "unknown pass");
   };
@@ -79,7 +83,9 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
     switch (o.pass) {
       case Pass::forward: {
         const auto& kernel = choose(depthwise_forward_kernels(), isa);
-        return {kernel.name, time_runs(o.runs, [&] { kernel.run(shape, {x.data(), weight.data(), nullptr, Function::none, dy.data()}, pool); })};
+        return {kernel.name, time_runs(o.runs, [&] {
+                  kernel.run(shape, {x.data(), weight.data(), nullptr, Function::none, dy.data()}, pool);
+                })};
       }
       case Pass::data_gradient: {
         const auto& kernel = choose(depthwise_data_gradient_kernels(), isa);
@@ -87,7 +93,9 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
       }
       case Pass::weight_gradient: {
         const auto& kernel = choose(depthwise_weight_gradient_kernels(), isa);
-        return {kernel.name, time_runs(o.runs, [&] { kernel.run(shape, {x.data(), dy.data(), weight.data(), nullptr, scratch.data()}, pool); })};
+        return {kernel.name, time_runs(o.runs, [&] {
+                  kernel.run(shape, {x.data(), dy.data(), weight.data(), nullptr, scratch.data()}, pool);
+                })};
       }
     }
     throw Error("ERR_ARGUMENT", "unknown pass");

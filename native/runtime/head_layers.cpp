@@ -15,7 +15,9 @@ class DenseLayer final : public Layer {
   const char* kernel() const override { return forward_.name; }
   bool accumulates() const override { return false; }
 
-  void forward(const Operands& at, const Run& run) override { forward_.run(shape_, {at.x[0], at.parameters[0], at.parameters[1], at.y}, run.pool); }
+  void forward(const Operands& at, const Run& run) override {
+    forward_.run(shape_, {at.x[0], at.parameters[0], at.parameters[1], at.y}, run.pool);
+  }
   void backward(const Operands& at, const Run& run) override {
     backward_.run(shape_, {at.x[0], at.parameters[0], at.dy, at.dx[0], at.parameter_gradients[0], at.parameter_gradients[1]}, run.pool);
   }

@@ -73,8 +73,9 @@ std::unique_ptr<Layer> make_layer(const Program& program, const Node& node, cons
 // By group; make_layer calls them.
 std::unique_ptr<Layer> make_convolution_layer(const Program&, const Node&, const LayerOptions&);  // conv, depthwise
 std::unique_ptr<Layer> make_spatial_layer(const Program&, const Node&, const LayerOptions&);      // pool, mean, attention
-std::unique_ptr<Layer> make_pointwise_layer(const Program&, const Node&, const LayerOptions&);    // normalize, batch_norm, activation, add, gate, dropout
-std::unique_ptr<Layer> make_head_layer(const Program&, const Node&, const LayerOptions&);         // dense, temporal_softmax
+std::unique_ptr<Layer> make_pointwise_layer(const Program&, const Node&,
+                                            const LayerOptions&);  // normalize, batch_norm, activation, add, gate, dropout
+std::unique_ptr<Layer> make_head_layer(const Program&, const Node&, const LayerOptions&);  // dense, temporal_softmax
 
 /** The shape with the batch filled in. */
 inline Shape batched(Shape shape, int64_t batch) {

@@ -24,9 +24,11 @@ Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : op
   check(graph);  // the passes rely on a legal graph
   program_ = check(fuse(graph, values));
   size_t largest = 0;
-  for (const TensorInfo& tensor : program_.tensors) largest = std::max(largest, static_cast<size_t>(batched(tensor.shape, options.batch).size()));
+  for (const TensorInfo& tensor : program_.tensors)
+    largest = std::max(largest, static_cast<size_t>(batched(tensor.shape, options.batch).size()));
   require_memory(largest * sizeof(float));
-  for (const Node& node : program_.nodes) layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads}));
+  for (const Node& node : program_.nodes)
+    layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads}));
   operands_.resize(layers_.size());
   bind_parameters(values);
   bind_tensors();
@@ -91,7 +93,9 @@ void Plan::bind_tensors() {
   arena_ = Buffer<uint8_t>(plan.bytes);
   std::fill(arena_.begin(), arena_.end(), uint8_t{0});  // page faults now, not in the first run
   const auto address = [&](size_t lifetime) { return reinterpret_cast<float*>(arena_.data() + plan.offsets[lifetime]); };
-  const auto tensor = [&](int index) { return storage[static_cast<size_t>(index)] < 0 ? nullptr : address(static_cast<size_t>(storage[static_cast<size_t>(index)])); };
+  const auto tensor = [&](int index) {
+    return storage[static_cast<size_t>(index)] < 0 ? nullptr : address(static_cast<size_t>(storage[static_cast<size_t>(index)]));
+  };
   for (size_t i = 0; i < layers_.size(); i++) {
     const Node& node = program_.nodes[i];
     for (const int x : node.inputs) operands_[i].x.push_back(tensor(x));

@@ -23,7 +23,9 @@ class NormalizeLayer final : public Layer {
   const char* kernel() const override { return forward_.name; }
   bool keeps_x() const override { return false; }
 
-  void forward(const Operands& at, const Run& run) override { forward_.run(size_, {reinterpret_cast<const uint8_t*>(at.x[0]), at.y}, run.pool); }
+  void forward(const Operands& at, const Run& run) override {
+    forward_.run(size_, {reinterpret_cast<const uint8_t*>(at.x[0]), at.y}, run.pool);
+  }
   void backward(const Operands&, const Run&) override {}  // the clip has no gradient
 
  private:
@@ -73,8 +75,8 @@ class BatchNormLayer final : public Layer {
 
   void backward(const Operands& at, const Run& run) override {
     backward_.run(rows_, channels_,
-                  {at.x[0], at.dy, mean_.data(), variance_.data(), at.parameters[0], at.parameters[1], batch_norm_epsilon, function_, at.parameter_gradients[0],
-                   at.parameter_gradients[1], at.accumulate[0] != 0, at.dx[0], at.scratch},
+                  {at.x[0], at.dy, mean_.data(), variance_.data(), at.parameters[0], at.parameters[1], batch_norm_epsilon, function_,
+                   at.parameter_gradients[0], at.parameter_gradients[1], at.accumulate[0] != 0, at.dx[0], at.scratch},
                   run.pool);
   }
 
@@ -199,18 +201,12 @@ class DropoutLayer final : public Layer {
 
 std::unique_ptr<Layer> make_pointwise_layer(const Program& program, const Node& node, const LayerOptions& options) {
   switch (node.kind) {
-    case OpKind::normalize:
-      return std::make_unique<NormalizeLayer>(program, node, options);
-    case OpKind::batch_norm:
-      return std::make_unique<BatchNormLayer>(program, node, options);
-    case OpKind::activation:
-      return std::make_unique<ActivationLayer>(program, node, options);
-    case OpKind::add:
-      return std::make_unique<AddLayer>(program, node, options);
-    case OpKind::gate:
-      return std::make_unique<GateLayer>(program, node, options);
-    default:
-      return std::make_unique<DropoutLayer>(program, node, options);
+    case OpKind::normalize: return std::make_unique<NormalizeLayer>(program, node, options);
+    case OpKind::batch_norm: return std::make_unique<BatchNormLayer>(program, node, options);
+    case OpKind::activation: return std::make_unique<ActivationLayer>(program, node, options);
+    case OpKind::add: return std::make_unique<AddLayer>(program, node, options);
+    case OpKind::gate: return std::make_unique<GateLayer>(program, node, options);
+    default: return std::make_unique<DropoutLayer>(program, node, options);
   }
 }
 

@@ -9,7 +9,8 @@ namespace {
 class PoolLayer final : public Layer {
  public:
   PoolLayer(const Program& program, const Node& node, const LayerOptions& o)
-      : shape_{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window, node.attributes.pooling},
+      : shape_{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window,
+               node.attributes.pooling},
         forward_(select(pool_forward_kernels(), o.isa)),
         backward_(select(pool_backward_kernels(), o.isa)) {}
 
@@ -63,7 +64,9 @@ class AttentionLayer final : public Layer {
   size_t scratch() const override { return attention_scratch(shape_, threads_); }
   bool accumulates() const override { return false; }
 
-  void forward(const Operands& at, const Run& run) override { forward_.run(shape_, {at.x[0], at.x[1], at.x[2], at.y, at.scratch}, run.pool); }
+  void forward(const Operands& at, const Run& run) override {
+    forward_.run(shape_, {at.x[0], at.x[1], at.x[2], at.y, at.scratch}, run.pool);
+  }
   void backward(const Operands& at, const Run& run) override {
     backward_.run(shape_, {at.x[0], at.x[1], at.x[2], at.dy, at.dx[0], at.dx[1], at.dx[2], at.scratch}, run.pool);
   }

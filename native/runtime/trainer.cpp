@@ -32,7 +32,8 @@ Trainer::Trainer(Graph graph, const ParameterValues& values, const TrainerOption
       sgd_(select(sgd_kernels(), options.isa)),
       add_(select(add_forward_kernels(), options.isa)) {
   size_t bytes = 0;
-  for (const ParameterInfo& parameter : program_.parameters) bytes += static_cast<size_t>(parameter.size) * (parameter.trainable ? 3 : 1) * sizeof(float);
+  for (const ParameterInfo& parameter : program_.parameters)
+    bytes += static_cast<size_t>(parameter.size) * (parameter.trainable ? 3 : 1) * sizeof(float);
   require_memory(bytes);
   for (const ParameterInfo& parameter : program_.parameters) {
     const std::span<const float> value = values.at(parameter.name);
@@ -71,7 +72,9 @@ void Trainer::compile(int64_t batch) {
   arena_ = Buffer<uint8_t>(plan.bytes);
   std::fill(arena_.begin(), arena_.end(), uint8_t{0});  // page faults now, not in the first step
 
-  const auto address = [&](int lifetime) { return lifetime < 0 ? nullptr : reinterpret_cast<float*>(arena_.data() + plan.offsets[static_cast<size_t>(lifetime)]); };
+  const auto address = [&](int lifetime) {
+    return lifetime < 0 ? nullptr : reinterpret_cast<float*>(arena_.data() + plan.offsets[static_cast<size_t>(lifetime)]);
+  };
   for (size_t i = 0; i < layers_.size(); i++) {
     const Node& node = program_.nodes[i];
     Operands& at = operands_[i];
@@ -193,7 +196,8 @@ void Trainer::update(float rate) {
     const ParameterInfo& parameter = program_.parameters[p];
     if (!parameter.trainable) continue;
     const float decay = parameter.name.ends_with(".weight") ? options_.weight_decay : 0;
-    sgd_.run(parameter.size, {values_[p].data(), velocities_[p].data(), gradients_[p].data(), rate, options_.momentum, decay, options_.nesterov}, pool_);
+    sgd_.run(parameter.size,
+             {values_[p].data(), velocities_[p].data(), gradients_[p].data(), rate, options_.momentum, decay, options_.nesterov}, pool_);
   }
 }
 

@@ -28,7 +28,8 @@ Graph tangled(test::GraphBuilder& g) {
 Graph blocks(test::GraphBuilder& g) { return g.build(block_network(g, true)); }
 
 /** With momentum 0 and a rate of 0 a step changes no weight: the loss as a function of the weights. */
-double loss_of(const Graph& graph, const std::map<std::string, std::vector<float>>& values, const std::vector<uint8_t>& clips, const std::vector<int32_t>& labels) {
+double loss_of(const Graph& graph, const std::map<std::string, std::vector<float>>& values, const std::vector<uint8_t>& clips,
+               const std::vector<int32_t>& labels) {
   ParameterValues views;
   for (const auto& [name, value] : values) views.borrow(name, value);
   Trainer trainer(graph, views, plain);

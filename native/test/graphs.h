@@ -25,8 +25,11 @@ class GraphBuilder {
     return graph_.ops.emplace_back(Op{kind, name, std::move(inputs), name, std::move(parameters), {}});
   }
 
-  std::string conv(const std::string& name, const std::string& x, Int3 kernel, Int3 stride, int64_t channels, int64_t outputs, bool bias = false) {
-    Op& o = op(OpKind::conv, name, {x}, {parameter(name + ".weight", {kernel.t, kernel.h, kernel.w, channels, outputs}, 0.5), bias ? parameter(name + ".bias", {outputs}, 0.5) : ""});
+  std::string conv(const std::string& name, const std::string& x, Int3 kernel, Int3 stride, int64_t channels, int64_t outputs,
+                   bool bias = false) {
+    Op& o = op(OpKind::conv, name, {x},
+               {parameter(name + ".weight", {kernel.t, kernel.h, kernel.w, channels, outputs}, 0.5),
+                bias ? parameter(name + ".bias", {outputs}, 0.5) : ""});
     o.attributes.kernel = kernel;
     o.attributes.stride = stride;
     return name;
@@ -40,8 +43,8 @@ class GraphBuilder {
   std::string norm(const std::string& x, int64_t channels) {
     const std::string name = x + ".norm";
     op(OpKind::batch_norm, name, {x},
-       {parameter(name + ".gamma", {channels}, 0.3, 1), parameter(name + ".beta", {channels}, 0.5), parameter(name + ".mean", {channels}, 0.5),
-        parameter(name + ".variance", {channels}, 0.4, 1)});
+       {parameter(name + ".gamma", {channels}, 0.3, 1), parameter(name + ".beta", {channels}, 0.5),
+        parameter(name + ".mean", {channels}, 0.5), parameter(name + ".variance", {channels}, 0.4, 1)});
     return name;
   }
   std::string activation(const std::string& x, Function function) {
@@ -55,7 +58,8 @@ class GraphBuilder {
   }
   std::string gate(const std::string& x, const std::string& z) { return op(OpKind::gate, x + ".gated", {x, z}).output; }
   std::string dense(const std::string& x, int64_t channels, int64_t classes) {
-    return op(OpKind::dense, "head", {x}, {parameter("head.weight", {channels, classes}, 0.5), parameter("head.bias", {classes}, 0.5)}).output;
+    return op(OpKind::dense, "head", {x}, {parameter("head.weight", {channels, classes}, 0.5), parameter("head.bias", {classes}, 0.5)})
+        .output;
   }
 
   std::string parameter(const std::string& name, std::vector<int64_t> extents, double spread, double center = 0) {
@@ -96,7 +100,8 @@ inline std::string block_network(GraphBuilder& g, bool smooth = false) {
   const std::string shortcut = g.norm(g.conv("shortcut", "normalized", {1, 1, 1}, {1, 2, 2}, 3, 20), 20);
   const std::string first = g.activation(g.add("sum", gated, shortcut), f);
   const std::string depthwise = g.activation(g.norm(g.depthwise("depthwise", first, 3, 2, 20), 20), f);
-  const std::string second = g.activation(g.add("sum2", depthwise, g.norm(g.conv("shortcut2", first, {1, 1, 1}, {1, 2, 2}, 20, 20), 20)), f);
+  const std::string second =
+      g.activation(g.add("sum2", depthwise, g.norm(g.conv("shortcut2", first, {1, 1, 1}, {1, 2, 2}, 20, 20), 20)), f);
   return g.dense(g.mean(second), 20, 5);
 }
 

@@ -108,7 +108,9 @@ describe('worker pool', function () {
       const other = await pool.run('train', { act: 'echo' })
       console.log(result.pid, other.result.pid)
       setInterval(() => {}, 1000)`
-    const coordinator = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const coordinator = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const line = await new Promise<string>((resolve) => coordinator.stdout.once('data', (data: Buffer) => resolve(data.toString())))
     const pids = line.trim().split(' ').map(Number)
     expect(pids.every(isAlive)).to.equal(true)

@@ -5,9 +5,15 @@ import { formatLimit, parseLimit } from '../../lib/latency/limit.js'
 
 const blank = fc.constantFrom('', ' ', '  ')
 const numbers = fc.record({
-  percentile: fc.option(fc.integer({ min: 1, max: 999 }).map((p) => p / 10), { nil: undefined }),
+  percentile: fc.option(
+    fc.integer({ min: 1, max: 999 }).map((p) => p / 10),
+    { nil: undefined },
+  ),
   milliseconds: fc.integer({ min: 1, max: 1e9 }).map((x) => x / 1e4),
-  confidence: fc.option(fc.integer({ min: 500, max: 999 }).map((c) => c / 10), { nil: undefined }),
+  confidence: fc.option(
+    fc.integer({ min: 500, max: 999 }).map((c) => c / 10),
+    { nil: undefined },
+  ),
   cpu: fc.boolean(),
 })
 
@@ -31,7 +37,24 @@ describe('latency limits', () => {
   })
 
   it('refuses everything else with an example', () => {
-    const wrong = ['fast', '', 'p90', 'p90<5', 'p90<5s', 'p90>5ms', 'p0<5ms', 'p100<5ms', 'p90<0ms', 'p90<5ms@100%', 'p90<5ms@49%', 'p90<5ms@99', '90<5ms', 'p90<-5ms', 'p90<5ms@tpu', 'p90<1e3ms']
+    const wrong = [
+      'fast',
+      '',
+      'p90',
+      'p90<5',
+      'p90<5s',
+      'p90>5ms',
+      'p0<5ms',
+      'p100<5ms',
+      'p90<0ms',
+      'p90<5ms@100%',
+      'p90<5ms@49%',
+      'p90<5ms@99',
+      '90<5ms',
+      'p90<-5ms',
+      'p90<5ms@tpu',
+      'p90<1e3ms',
+    ]
     for (const text of wrong) {
       expect(() => parseLimit(text), text)
         .to.throw(TvnError, /limit.*p90<5ms@99%/)

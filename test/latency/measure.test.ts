@@ -7,7 +7,12 @@ import type { NativeMeasureOptions } from '../../lib/native.js'
 import { Random } from '../../lib/random.js'
 
 /** A plan whose run times are made up, on a clock that advances by them. */
-function fake(time: (run: number, cold: boolean) => number): { plan: { measure(o: NativeMeasureOptions): Promise<Float64Array> }; environment: MeasureEnvironment; calls: NativeMeasureOptions[]; slept: number[] } {
+function fake(time: (run: number, cold: boolean) => number): {
+  plan: { measure(o: NativeMeasureOptions): Promise<Float64Array> }
+  environment: MeasureEnvironment
+  calls: NativeMeasureOptions[]
+  slept: number[]
+} {
   let seconds = 0
   let runs = 0
   const calls: NativeMeasureOptions[] = []
@@ -28,14 +33,15 @@ function fake(time: (run: number, cold: boolean) => number): { plan: { measure(o
 }
 
 const shape = [2, 8, 8, 3]
-const measure = (machine: ReturnType<typeof fake>, options: MeasureOptions = {}) => measureLatency(machine.plan, shape, { core: -1, ...options }, machine.environment)
+const measure = (machine: ReturnType<typeof fake>, options: MeasureOptions = {}) =>
+  measureLatency(machine.plan, shape, { core: -1, ...options }, machine.environment)
 
 describe('statistics', () => {
   it('takes the nearest rank', () => {
     const sorted = sort([5, 1, 4, 2, 3])
     expect([0, 20, 20.1, 50, 80, 81, 100].map((p) => percentile(sorted, p))).to.deep.equal([1, 1, 2, 3, 4, 5, 5])
     expect(percentile(sort(Array.from({ length: 10 }, (_, i) => i)), 90)).to.equal(8)
-    expect(percentile([], 50)).to.be.NaN
+    expect(percentile([], 50)).to.satisfy(Number.isNaN)
   })
 
   it('covers the percentile as often as it promises (seed 3)', () => {
@@ -71,7 +77,10 @@ describe('measureLatency', () => {
   })
 
   it('rejects a slow network within a few runs', async () => {
-    const report = await measure(fake(() => 50), { limits: [parseLimit('p90<5ms')] })
+    const report = await measure(
+      fake(() => 50),
+      { limits: [parseLimit('p90<5ms')] },
+    )
     expect(report).to.include({ verdict: 'fails', samples: 11 })
   })
 
@@ -90,12 +99,31 @@ describe('measureLatency', () => {
     expect(report.cold).to.deep.equal({ p50: 9, max: 9, samples: 4 })
     expect(report).to.include({ p99: 3, samples: 200 })
     expect(report).not.to.have.property('verdict')
-    expect(await measure(fake(() => 3), { coldRuns: 0 })).not.to.have.property('cold')
+    expect(
+      await measure(
+        fake(() => 3),
+        { coldRuns: 0 },
+      ),
+    ).not.to.have.property('cold')
   })
 
   it('without a limit stops at its time, with at least one sample', async () => {
-    expect((await measure(fake(() => 100), { maxSeconds: 1 })).samples).to.be.within(10, 12)
-    expect((await measure(fake(() => 5000), { maxSeconds: 1 })).samples).to.equal(1)
+    expect(
+      (
+        await measure(
+          fake(() => 100),
+          { maxSeconds: 1 },
+        )
+      ).samples,
+    ).to.be.within(10, 12)
+    expect(
+      (
+        await measure(
+          fake(() => 5000),
+          { maxSeconds: 1 },
+        )
+      ).samples,
+    ).to.equal(1)
   })
 
   it('stops when it is aborted', async () => {

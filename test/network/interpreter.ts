@@ -12,7 +12,10 @@ export function interpret(graph: Graph, parameters: Parameters, clip: ArrayLike<
   const values = new Map<string, Float64Array>([[graph.input, Float64Array.from(clip)]])
   for (const op of graph.ops) {
     const inputs = op.inputs.map((name) => ({ data: get(values, name as string), shape: get(graph.tensors, name as string) }))
-    values.set(op.output, run(op, inputs as [Tensor, ...Tensor[]], get(graph.tensors, op.output), (name) => get(parameters, name)))
+    values.set(
+      op.output,
+      run(op, inputs as [Tensor, ...Tensor[]], get(graph.tensors, op.output), (name) => get(parameters, name)),
+    )
   }
   return get(values, graph.output)
 }
@@ -53,17 +56,26 @@ function run(op: Op, [x, b, g]: readonly [Tensor, ...Tensor[]], shape: TensorSha
     case 'mean': {
       const y = new Float64Array(shape[0] * c)
       const rows = x.data.length / y.length
-      x.data.forEach((value, i) => { y[Math.floor(i / (rows * c)) * c + (i % c)]! += value / rows })
+      x.data.forEach((value, i) => {
+        y[Math.floor(i / (rows * c)) * c + (i % c)]! += value / rows
+      })
       return y
     }
     case 'dense':
-      return windows(x, shape, { kernel: [1, 1, 1], stride: [1, 1, 1] }, (taps, oc) => weightedSum(taps, parameter(op.parameters.weight), x, c, oc) + at(parameter(op.parameters.bias), oc))
+      return windows(
+        x,
+        shape,
+        { kernel: [1, 1, 1], stride: [1, 1, 1] },
+        (taps, oc) => weightedSum(taps, parameter(op.parameters.weight), x, c, oc) + at(parameter(op.parameters.bias), oc),
+      )
     case 'conv': {
       const bias = op.parameters.bias === undefined ? undefined : parameter(op.parameters.bias)
       return windows(x, shape, op, (taps, oc) => weightedSum(taps, parameter(op.parameters.weight), x, c, oc) + (bias === undefined ? 0 : at(bias, oc)))
     }
     case 'depthwise':
-      return windows(x, shape, op, (taps, oc) => taps.reduce((sum, { from, tap }) => sum + at(x.data, from + oc) * at(parameter(op.parameters.weight), tap * c + oc), 0))
+      return windows(x, shape, op, (taps, oc) =>
+        taps.reduce((sum, { from, tap }) => sum + at(x.data, from + oc) * at(parameter(op.parameters.weight), tap * c + oc), 0),
+      )
     case 'pool':
       return windows(x, shape, op, (taps, oc) => {
         const real = taps.map(({ from }) => at(x.data, from + oc))
@@ -100,10 +112,17 @@ interface Tap {
   readonly tap: number
 }
 
-function windows(x: Tensor, [t, h, w, c]: TensorShape, { kernel, stride, padding = 'same' }: { kernel: Int3; stride: Int3; padding?: Padding }, value: (taps: Tap[], channel: number) => number): Float64Array {
+function windows(
+  x: Tensor,
+  [t, h, w, c]: TensorShape,
+  { kernel, stride, padding = 'same' }: { kernel: Int3; stride: Int3; padding?: Padding },
+  value: (taps: Tap[], channel: number) => number,
+): Float64Array {
   const [xt, xh, xw, xc] = x.shape
   const extents = [xt, xh, xw]
-  const front = kernel.map((k, axis) => (padding === 'valid' ? 0 : Math.floor(Math.max((Math.ceil(at(extents, axis) / at(stride, axis)) - 1) * at(stride, axis) + k - at(extents, axis), 0) / 2)))
+  const front = kernel.map((k, axis) =>
+    padding === 'valid' ? 0 : Math.floor(Math.max((Math.ceil(at(extents, axis) / at(stride, axis)) - 1) * at(stride, axis) + k - at(extents, axis), 0) / 2),
+  )
   const y = new Float64Array(t * h * w * c)
   let i = 0
   for (const position of positions([t, h, w])) {

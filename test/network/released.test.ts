@@ -45,11 +45,36 @@ describe('the released format', () => {
     readReleased(json, { name: 'x' })
   }
   const cases: [string, (json: any) => void, RegExp][] = [
-    ['an unknown key', (json) => { json.blocks[1].spatial_kernle = 3 }, /^blocks\[1\]\.spatial_kernle .*did you mean spatial_kernel\?/],
-    ['a value out of its type', (json) => { json.blocks[0].skip = 2 }, /^blocks\[0\]\.skip must be 0 or 1, got 2$/],
-    ['a stride past a second', (json) => { json.input_streams[0].frame_stride = 26 }, /^input_streams\[0\]\.frame_stride must be a whole number from 1 to 25, got 26$/],
+    [
+      'an unknown key',
+      (json) => {
+        json.blocks[1].spatial_kernle = 3
+      },
+      /^blocks\[1\]\.spatial_kernle .*did you mean spatial_kernel\?/,
+    ],
+    [
+      'a value out of its type',
+      (json) => {
+        json.blocks[0].skip = 2
+      },
+      /^blocks\[0\]\.skip must be 0 or 1, got 2$/,
+    ],
+    [
+      'a stride past a second',
+      (json) => {
+        json.input_streams[0].frame_stride = 26
+      },
+      /^input_streams\[0\]\.frame_stride must be a whole number from 1 to 25, got 26$/,
+    ],
     ['several streams', (json) => json.input_streams.push(json.input_streams[0]), /several streams are not supported yet/],
-    ['blocks that do not form a chain', (json) => { json.blocks[1].inputs = [0] }, /^blocks\[1\]\.inputs .*not supported yet/],
+    [
+      'blocks that do not form a chain',
+      (json) => {
+        json.blocks[1].inputs = [0]
+      },
+      /^blocks\[1\]\.inputs .*not supported yet/,
+    ],
   ]
-  for (const [what, edit, message] of cases) it(`refuses ${what}`, () => expect(edited(edit)).to.throw(TvnError, message).with.property('code', 'ERR_NETWORK_INVALID'))
+  for (const [what, edit, message] of cases)
+    it(`refuses ${what}`, () => expect(edited(edit)).to.throw(TvnError, message).with.property('code', 'ERR_NETWORK_INVALID'))
 })

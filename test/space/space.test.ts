@@ -25,8 +25,19 @@ const tiny = {
   stream: { frames: [1, 2], size: [8], fps: [4] },
   blocks: [1, 2],
   block: {
-    spatialType: ['std', 'maxpool'], spatialKernel: [1, 3], spatialStride: [1, 2], temporalType: ['1d'], temporalKernel: [1], temporalStride: [1],
-    filters: [8, 16], expand: [1], repeats: [1], skip: [false], squeeze: [0], contextGate: [false], nonLocal: [0],
+    spatialType: ['std', 'maxpool'],
+    spatialKernel: [1, 3],
+    spatialStride: [1, 2],
+    temporalType: ['1d'],
+    temporalKernel: [1],
+    temporalStride: [1],
+    filters: [8, 16],
+    expand: [1],
+    repeats: [1],
+    skip: [false],
+    squeeze: [0],
+    contextGate: [false],
+    nonLocal: [0],
   },
 }
 
@@ -75,12 +86,21 @@ describe('sample', () => {
           const numbers = [...seen].filter((value) => typeof value === 'number' && value >= choice.min && value <= choice.max) as number[]
           const width = choice.max - choice.min
           // a wide range is reached when both of its ends and its middle are
-          if (choice.real || width > 10) return [choice.min, choice.min + width / 2, choice.max].filter((x) => !numbers.some((value) => Math.abs(value - x) < width / 8)).map((x) => `${gene} near ${x}`)
-          return Array.from({ length: width + 1 }, (_, i) => choice.min + i).filter((x) => !seen.has(x)).map((x) => `${gene} ${x}`)
+          if (choice.real || width > 10)
+            return [choice.min, choice.min + width / 2, choice.max]
+              .filter((x) => !numbers.some((value) => Math.abs(value - x) < width / 8))
+              .map((x) => `${gene} near ${x}`)
+          return Array.from({ length: width + 1 }, (_, i) => choice.min + i)
+            .filter((x) => !seen.has(x))
+            .map((x) => `${gene} ${x}`)
         })
       const gaps = [
-        ...Object.entries(space.stream).flatMap(([gene, domain]) => missing(gene, domain as never, new Set(networks.map(({ streams }) => streams[0][gene as never])))),
-        ...Object.entries(space.block).flatMap(([gene, domain]) => missing(gene, domain as never, new Set(networks.flatMap(({ blocks }) => blocks.map((block) => block[gene as never]))))),
+        ...Object.entries(space.stream).flatMap(([gene, domain]) =>
+          missing(gene, domain as never, new Set(networks.map(({ streams }) => streams[0][gene as never]))),
+        ),
+        ...Object.entries(space.block).flatMap(([gene, domain]) =>
+          missing(gene, domain as never, new Set(networks.flatMap(({ blocks }) => blocks.map((block) => block[gene as never])))),
+        ),
         ...missing('blocks', space.blocks as never, new Set(networks.map(({ blocks }) => blocks.length))),
       ]
       expect(gaps).to.deep.equal([])
@@ -105,7 +125,14 @@ describe('sample', () => {
   })
 
   it('says so where nothing can be built', () => {
-    const space = withFrames({ ...spaces.full, stream: { ...spaces.full.stream, size: [320] }, block: { ...spaces.full.block, filters: [1024], expand: [8], invertedBottleneck: [true] } }, 128)
+    const space = withFrames(
+      {
+        ...spaces.full,
+        stream: { ...spaces.full.stream, size: [320] },
+        block: { ...spaces.full.block, filters: [1024], expand: [8], invertedBottleneck: [true] },
+      },
+      128,
+    )
     expect(() => sample(space, Random.seeded(1))).to.throw(TvnError, /space full.*too large/)
   })
 })
@@ -137,12 +164,15 @@ describe('mutate', () => {
   it('names every kind of change sooner or later', () => {
     const random = Random.seeded(5)
     const kinds = new Set<string>()
-    for (const parent of samples(spaces.full, 800)) for (const mutation of mutate(spaces.full, parent, random).mutations) kinds.add(mutation.replace(/\[\d+\]/, '[]'))
+    for (const parent of samples(spaces.full, 800))
+      for (const mutation of mutate(spaces.full, parent, random).mutations) kinds.add(mutation.replace(/\[\d+\]/, '[]'))
     const { stream, block } = spaces.full
     expect([...kinds]).to.have.members([
       ...Object.keys(stream).map((gene) => `streams[].${gene}`),
       ...Object.keys(block).map((gene) => `${gene}[]`),
-      'blocks.add[]', 'blocks.duplicate[]', 'blocks.remove[]',
+      'blocks.add[]',
+      'blocks.duplicate[]',
+      'blocks.remove[]',
     ])
   })
 
@@ -217,24 +247,111 @@ describe('space files', () => {
   }
   const cases: [string, unknown, RegExp][] = [
     ['text that is not JSON', '{"name": ', /^a space must be JSON: /],
-    ['a mistyped gene', edited((json) => { json.block.filter = [8] }), /^block\.filter is not a known key: did you mean filters\?/],
-    ['a missing gene', edited((json) => { delete json.block.skip }), /^block\.skip must be an array of 1 to 100 values or ranges, got nothing/],
-    ['no value', edited((json) => { json.stream.fps = [] }), /^stream\.fps must be an array of 1 to 100 values or ranges, got \[\]/],
-    ['a value out of bounds', edited((json) => { json.block.spatialKernel = [3, 9] }), /^block\.spatialKernel\[1\] must be a whole number from 1 to 7, got 9/],
-    ['a weighted value out of bounds', edited((json) => { json.block.spatialKernel = [{ value: 9, weight: 2 }] }), /^block\.spatialKernel\[0\]\.value must be a whole number from 1 to 7, got 9/],
-    ['a weight of nothing', edited((json) => { json.block.spatialKernel = [{ value: 3, weight: 0 }] }), /^block\.spatialKernel\[0\]\.weight must be a number above 0, got 0/],
-    ['a range out of bounds', edited((json) => { json.stream.size = [{ min: 8, max: 400 }] }), /^stream\.size\[0\] must be a whole number from 8 to 320, got 321/],
-    ['a range with a hole', edited((json) => { json.block.nonLocal = [{ min: 0, max: 16 }] }), /^block\.nonLocal\[0\] must be 0 \(off\) or a whole number from 8 to 1024, got 1/],
-    ['a range upside down', edited((json) => { json.stream.size = [{ min: 32, max: 16 }] }), /^stream\.size\[0\]\.max must be at least min, 32, got 16/],
-    ['fractions where whole numbers belong', edited((json) => { json.block.filters = [{ min: 8, max: 16, real: true }] }), /^block\.filters\[0\] must be a whole number from 1 to 2048, got 10\.5/],
-    ['fractions unannounced', edited((json) => { json.block.squeeze = [{ min: 0.1, max: 0.5 }] }), /^block\.squeeze\[0\] must have "real": true/],
-    ['zero on a logarithmic scale', edited((json) => { json.block.squeeze = [{ min: 0, max: 0.5, real: true, log: true }] }), /^block\.squeeze\[0\]\.min must be above 0/],
-    ['a range of words', edited((json) => { json.block.spatialType = [{ min: 'depth', max: 'std' }] }), /^block\.spatialType\[0\]\.min must be a number, got "depth"/],
-    ['an unknown type', edited((json) => { json.block.spatialType = ['conv'] }), /^block\.spatialType\[0\] must be one of std, depth, maxpool, avgpool, got "conv"/],
+    [
+      'a mistyped gene',
+      edited((json) => {
+        json.block.filter = [8]
+      }),
+      /^block\.filter is not a known key: did you mean filters\?/,
+    ],
+    [
+      'a missing gene',
+      edited((json) => {
+        delete json.block.skip
+      }),
+      /^block\.skip must be an array of 1 to 100 values or ranges, got nothing/,
+    ],
+    [
+      'no value',
+      edited((json) => {
+        json.stream.fps = []
+      }),
+      /^stream\.fps must be an array of 1 to 100 values or ranges, got \[\]/,
+    ],
+    [
+      'a value out of bounds',
+      edited((json) => {
+        json.block.spatialKernel = [3, 9]
+      }),
+      /^block\.spatialKernel\[1\] must be a whole number from 1 to 7, got 9/,
+    ],
+    [
+      'a weighted value out of bounds',
+      edited((json) => {
+        json.block.spatialKernel = [{ value: 9, weight: 2 }]
+      }),
+      /^block\.spatialKernel\[0\]\.value must be a whole number from 1 to 7, got 9/,
+    ],
+    [
+      'a weight of nothing',
+      edited((json) => {
+        json.block.spatialKernel = [{ value: 3, weight: 0 }]
+      }),
+      /^block\.spatialKernel\[0\]\.weight must be a number above 0, got 0/,
+    ],
+    [
+      'a range out of bounds',
+      edited((json) => {
+        json.stream.size = [{ min: 8, max: 400 }]
+      }),
+      /^stream\.size\[0\] must be a whole number from 8 to 320, got 321/,
+    ],
+    [
+      'a range with a hole',
+      edited((json) => {
+        json.block.nonLocal = [{ min: 0, max: 16 }]
+      }),
+      /^block\.nonLocal\[0\] must be 0 \(off\) or a whole number from 8 to 1024, got 1/,
+    ],
+    [
+      'a range upside down',
+      edited((json) => {
+        json.stream.size = [{ min: 32, max: 16 }]
+      }),
+      /^stream\.size\[0\]\.max must be at least min, 32, got 16/,
+    ],
+    [
+      'fractions where whole numbers belong',
+      edited((json) => {
+        json.block.filters = [{ min: 8, max: 16, real: true }]
+      }),
+      /^block\.filters\[0\] must be a whole number from 1 to 2048, got 10\.5/,
+    ],
+    [
+      'fractions unannounced',
+      edited((json) => {
+        json.block.squeeze = [{ min: 0.1, max: 0.5 }]
+      }),
+      /^block\.squeeze\[0\] must have "real": true/,
+    ],
+    [
+      'zero on a logarithmic scale',
+      edited((json) => {
+        json.block.squeeze = [{ min: 0, max: 0.5, real: true, log: true }]
+      }),
+      /^block\.squeeze\[0\]\.min must be above 0/,
+    ],
+    [
+      'a range of words',
+      edited((json) => {
+        json.block.spatialType = [{ min: 'depth', max: 'std' }]
+      }),
+      /^block\.spatialType\[0\]\.min must be a number, got "depth"/,
+    ],
+    [
+      'an unknown type',
+      edited((json) => {
+        json.block.spatialType = ['conv']
+      }),
+      /^block\.spatialType\[0\] must be one of std, depth, maxpool, avgpool, got "conv"/,
+    ],
     ['a network', Network.preset('tvn-1').toJSON(), /^a space: streams is not a known key: did you mean stream\?/],
   ]
   for (const [what, json, message] of cases) {
-    it(`refuse ${what}`, () => expect(() => parseSpace(json)).to.throw(TvnError, message).with.property('code', 'ERR_ARGUMENT'))
+    it(`refuse ${what}`, () =>
+      expect(() => parseSpace(json))
+        .to.throw(TvnError, message)
+        .with.property('code', 'ERR_ARGUMENT'))
   }
 
   it('are found by name or by path, and errors name them', async () => {
@@ -272,5 +389,8 @@ async function refusal(promise: Promise<unknown>): Promise<string> {
 /** Genes that differ between networks with as many blocks, by the names that `mutate` gives them. */
 function changedGenes(a: Network, b: Network): string[] {
   const differing = (x: object, y: object): string[] => Object.keys(x).filter((key) => x[key as never] !== y[key as never])
-  return [...differing(a.streams[0], b.streams[0]).map((gene) => `streams[0].${gene}`), ...a.blocks.flatMap((block, i) => differing(block, b.blocks[i] as object).map((gene) => `${gene}[${i}]`))]
+  return [
+    ...differing(a.streams[0], b.streams[0]).map((gene) => `streams[0].${gene}`),
+    ...a.blocks.flatMap((block, i) => differing(block, b.blocks[i] as object).map((gene) => `${gene}[${i}]`)),
+  ]
 }

@@ -19,7 +19,11 @@ const shown = (about: string, initial: string | number) => `${about} (default: $
 export const command = defineCommand({
   name: 'search',
   about: 'Finds the most accurate network that meets your limits on this machine, trains it and saves it. Ctrl-C saves; --resume goes on.',
-  examples: ['tvn search', "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200", 'tvn search --resume runs/2026-11-25-demo-small'],
+  examples: [
+    'tvn search',
+    "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200",
+    'tvn search --resume runs/2026-11-25-demo-small',
+  ],
   options: {
     data: value('DIR|demo', shown('folder of labelled videos, or the generated demo data', defaults.data), text),
     out: value('DIR', 'run directory (default: runs/<date>-<study>)', text),
@@ -27,11 +31,17 @@ export const command = defineCommand({
     sampler: value('S', shown('how it is proposed', defaults.sampler), oneOf(...samplers)),
     trials: value('N', shown('proposals, rejected ones included', defaults.trials), count(1, 1_000_000)),
     time: value('T', 'propose nothing more after this time, e.g. 10m', duration),
-    population: value('N', 'evolution: random networks to begin with, and how many of the best may become parents (default: trials / 4, 6 to 200)', count(1, 1_000_000)),
+    population: value(
+      'N',
+      'evolution: random networks to begin with, and how many of the best may become parents (default: trials / 4, 6 to 200)',
+      count(1, 1_000_000),
+    ),
     tournament: value('N', 'evolution: how many compete to become the parent (default: population / 4)', count(1, 1_000_000)),
     seed: value('S', shown('seed of every random choice', defaults.seed), count(0)),
     workers: value('W', shown('trials at the same time', defaults.workers), count(1, 256)),
-    limit: repeatable(value('L', shown('latency limit, p<percentile><ms>[@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given)))),
+    limit: repeatable(
+      value('L', shown('latency limit, p<percentile><ms>[@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given))),
+    ),
     maxParams: value('N', shown('most parameters', formatCount(defaults.maxParams)), count(1)),
     frames: value('N', 'every network takes so many frames (default: the space decides)', count(1, 128)),
     iterations: value('N', shown("a trial's training steps", defaults.iterations), count(1)),
@@ -41,10 +51,14 @@ export const command = defineCommand({
   async run({ options, given, output, signal }) {
     if (options.resume !== undefined && given.size > 1) {
       const others = [...given].filter((key) => key !== 'resume')
-      throw new TvnError('ERR_ARGUMENT', `--resume takes its settings from the journal, got ${others.join(', ')} as well`, { hint: 'leave the other options away, or begin a new study' })
+      throw new TvnError('ERR_ARGUMENT', `--resume takes its settings from the journal, got ${others.join(', ')} as well`, {
+        hint: 'leave the other options away, or begin a new study',
+      })
     }
     const { limit, ...rest } = options
-    const settings = Object.fromEntries(Object.entries({ ...rest, limits: given.has('limit') ? limit : undefined }).filter(([, setting]) => setting !== undefined)) as SearchOptions
+    const settings = Object.fromEntries(
+      Object.entries({ ...rest, limits: given.has('limit') ? limit : undefined }).filter(([, setting]) => setting !== undefined),
+    ) as SearchOptions
     const display = showSearch(output)
     let [folder, classes] = ['', 0]
     try {
@@ -58,7 +72,7 @@ export const command = defineCommand({
         },
       })
       display.end()
-      output.result(result.report, () => summary(result.report, result.folder, classes, output.style))
+      output.result(result.report, () => summary(result.report, result.folder, classes, (style, text) => output.style(style, text)))
     } catch (error) {
       display.end()
       if (signal.aborted && folder !== '') output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
@@ -77,7 +91,15 @@ function summary(report: Report, folder: string, classes: number, style: (style:
     front.map((id) => {
       const trial = trials[id] as (typeof trials)[number]
       const [{ frames, size, fps }] = trial.network.streams
-      return [id, percent(trial.fitness), trial.latency?.p90.toPrecision(3) ?? '', formatCount(trial.params), formatCount(trial.macs), `${frames} × ${size} @ ${fps}`, trial.parent ?? 'random']
+      return [
+        id,
+        percent(trial.fitness),
+        trial.latency?.p90.toPrecision(3) ?? '',
+        formatCount(trial.params),
+        formatCount(trial.macs),
+        `${frames} × ${size} @ ${fps}`,
+        trial.parent ?? 'random',
+      ]
     }),
   )
   const network = Network.parse(trials[best.trial]?.network)

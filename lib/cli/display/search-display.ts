@@ -26,7 +26,11 @@ const stageWords: Readonly<Record<StageProgress['stage'], string>> = {
  *
  * @param clock milliseconds
  */
-export function showSearch(output: Output, stderr: NodeJS.WriteStream = process.stderr, clock = () => performance.now()): { update(progress: SearchProgress): void; end(): void } {
+export function showSearch(
+  output: Output,
+  stderr: NodeJS.WriteStream = process.stderr,
+  clock = () => performance.now(),
+): { update(progress: SearchProgress): void; end(): void } {
   const block = new LiveBlock(stderr)
   const showData = showProgress(output, clock)
   const stages = new Map<number, StageProgress>()
@@ -57,7 +61,9 @@ export function showSearch(output: Output, stderr: NodeJS.WriteStream = process.
           ;[base, since] = [state.elapsed, clock()]
           const { record, trials } = state
           const limits = [...record.limits, `≤ ${formatCount(record.maxParams)} parameters`].join(', ')
-          print(`${trials.length > 0 ? `resuming after ${trials.length} trials` : `searching ${record.study}`}: ${record.sampler}, ${limits}, in ${progress.folder}`)
+          print(
+            `${trials.length > 0 ? `resuming after ${trials.length} trials` : `searching ${record.study}`}: ${record.sampler}, ${limits}, in ${progress.folder}`,
+          )
           return draw(true)
         }
         case 'stage':
@@ -74,7 +80,10 @@ export function showSearch(output: Output, stderr: NodeJS.WriteStream = process.
               if (trial) print(trialLine(trial))
             }
             if (event.kind === 'passed-over') print(`trial ${event.trial} is passed over, ${event.reason}`)
-            if (event.kind === 'confirmed') print(`trial ${event.trial} once more: p90 ${event.latency.p90.toPrecision(3)} ms${event.latency.verdict ? `, ${event.latency.verdict}` : ''}; training it on`)
+            if (event.kind === 'confirmed')
+              print(
+                `trial ${event.trial} once more: p90 ${event.latency.p90.toPrecision(3)} ms${event.latency.verdict ? `, ${event.latency.verdict}` : ''}; training it on`,
+              )
           }
           if (event.kind === 'stopped') print(event.reason)
           return draw(true)
@@ -93,7 +102,13 @@ export function trialLine(trial: Trial): string {
   const name = `trial ${String(id).padEnd(3)}`
   const from = parent === null ? 'random' : `from ${parent}: ${mutations.join(', ')}`
   if (fitness === null) return `${name} ${trial.state.padEnd(8)}  ${reason}`
-  const cells = [`${(100 * fitness).toFixed(1)} %`.padStart(8), `p90 ${latency?.p90.toPrecision(3)} ms`, `${formatCount(params)} parameters`, `${formatCount(macs)} MACs`, from]
+  const cells = [
+    `${(100 * fitness).toFixed(1)} %`.padStart(8),
+    `p90 ${latency?.p90.toPrecision(3)} ms`,
+    `${formatCount(params)} parameters`,
+    `${formatCount(macs)} MACs`,
+    from,
+  ]
   return `${name} ${cells.join('  ')}`
 }
 

@@ -30,13 +30,15 @@ export function holdsStudy(folder: string): boolean {
 /** Begins a study in an existing folder that holds none. Throws ERR_STUDY when it holds one, or when another process is just beginning one there. */
 export function createStudy(folder: string): Storage {
   return open(folder, (events) => {
-    if (events > 0) throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
+    if (events > 0)
+      throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
   })
 }
 
 /** Opens the study of a run directory to go on with it. Throws ERR_STUDY when there is none, or when a process that lives is running it. */
 export function openStudy(folder: string): Storage {
-  const missing = () => new TvnError('ERR_STUDY', `${folder} holds no study to resume`, { hint: 'give the run directory of an earlier search, the folder with study.db' })
+  const missing = () =>
+    new TvnError('ERR_STUDY', `${folder} holds no study to resume`, { hint: 'give the run directory of an earlier search, the folder with study.db' })
   if (!existsSync(path.join(folder, studyFile))) throw missing()
   return open(folder, (events) => {
     if (events === 0) throw missing()

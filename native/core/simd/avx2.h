@@ -31,7 +31,9 @@ inline Vec broadcast(float x) { return {_mm256_set1_ps(x)}; }
 inline Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
 inline Vec load(const float* p, Mask m) { return {_mm256_maskload_ps(p, m.m)}; }  // other lanes 0, memory not touched
 /** Bytes as numbers; other lanes 0, memory not touched. */
-inline Vec load_bytes(const uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))}; }
+inline Vec load_bytes(const uint8_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+}
 inline Vec load_bytes(const uint8_t* p, Mask m) {
   alignas(8) uint8_t bytes[lanes] = {};
   for (int i = 0, some = _mm256_movemask_ps(_mm256_castsi256_ps(m.m)); i < lanes; i++)

@@ -28,7 +28,9 @@ inline Vec broadcast(float x) { return {_mm512_set1_ps(x)}; }
 inline Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline Vec load(const float* p, Mask m) { return {_mm512_maskz_loadu_ps(m.m, p)}; }  // other lanes 0, memory not touched
 /** Bytes as numbers; other lanes 0, memory not touched. */
-inline Vec load_bytes(const uint8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))}; }
+inline Vec load_bytes(const uint8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
 inline Vec load_bytes(const uint8_t* p, Mask m) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m.m, p)))}; }
 inline void store(float* p, Vec a) { _mm512_storeu_ps(p, a.v); }
 inline void store(float* p, Vec a, Mask m) { _mm512_mask_storeu_ps(p, m.m, a.v); }

@@ -38,14 +38,10 @@ inline Vec hswish(Vec x) {
 }
 inline Vec apply(Function function, Vec x) {
   switch (function) {
-    case Function::relu:
-      return relu(x);
-    case Function::hswish:
-      return hswish(x);
-    case Function::sigmoid:
-      return sigmoid(x);
-    case Function::none:
-      break;
+    case Function::relu: return relu(x);
+    case Function::hswish: return hswish(x);
+    case Function::sigmoid: return sigmoid(x);
+    case Function::none: break;
   }
   return x;
 }
