@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -108,7 +109,7 @@ describe('worker pool', function () {
       const other = await pool.run('train', { act: 'echo' })
       console.log(result.pid, other.result.pid)
       setInterval(() => {}, 1000)`
-    const coordinator = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code], {
+    const coordinator = spawn(process.execPath, ['--import', createRequire(import.meta.url).resolve('tsx'), '--input-type=module', '-e', code], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const line = await new Promise<string>((resolve) => coordinator.stdout.once('data', (data: Buffer) => resolve(data.toString())))
