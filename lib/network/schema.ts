@@ -55,7 +55,7 @@ const networkSchema = object({
 }).check(({ value, issues }) => {
   if (value.streams.length > 1) issues.push(fail(['streams'], `holds ${value.streams.length} streams: several streams are not supported yet`, value.streams))
   value.blocks.forEach((block, i) => {
-    if (block.inputs === undefined) return
+    if (block.inputs === undefined || block.inputs.length === 0) return // nothing named, or told already
     const later = block.inputs.find((source) => source > i)
     const refuse = (message: string) => issues.push(fail(['blocks', i, 'inputs'], message, block.inputs))
     if (later !== undefined) refuse(`names source ${later}, which comes after this block (0 is the stream, 1 the first block): expected [${i}]`)
