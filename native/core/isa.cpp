@@ -52,17 +52,17 @@ std::vector<std::string> cpu_features() {
   __builtin_cpu_init();
   std::vector<std::string> features;
 #define FEATURE(name) \
-  if (__builtin_cpu_supports(#name)) features.push_back(#name);
-  FEATURE(sse4 .2)
-  FEATURE(avx)
-  FEATURE(avx2)
-  FEATURE(fma)
-  FEATURE(avx512f)
-  FEATURE(avx512bw)
-  FEATURE(avx512dq)
-  FEATURE(avx512vl)
-  FEATURE(avx512vnni)
-  FEATURE(avx512bf16)
+  if (__builtin_cpu_supports(name)) features.push_back(name);
+  FEATURE("sse4.2")
+  FEATURE("avx")
+  FEATURE("avx2")
+  FEATURE("fma")
+  FEATURE("avx512f")
+  FEATURE("avx512bw")
+  FEATURE("avx512dq")
+  FEATURE("avx512vl")
+  FEATURE("avx512vnni")
+  FEATURE("avx512bf16")
 #undef FEATURE
   return features;
 }
