@@ -12,14 +12,14 @@ export const defaults = {
   trials: 32,
   seed: 1,
   workers: 1,
-  limits: ['p90<1ms@99%'],
+  limits: ['p90<0.5ms@99%'],
   maxParams: 100_000,
   /** Training steps of a trial; at 16 clips a step about 11,000 samples. */
   iterations: 700,
   /** The winner's further steps, as a multiple of a trial's. */
   finalFactor: 2.5,
   population: (trials: number): number => Math.min(200, Math.max(6, Math.floor(trials / 4))),
-  tournament: (population: number): number => Math.max(2, Math.round(population / 4)),
+  tournament: (population: number): number => Math.max(2, Math.round(Math.sqrt(2 * population))),
 } as const
 
 /** How to search; everything has a default. */
@@ -36,13 +36,13 @@ export interface SearchSettings {
   time?: number
   /** Evolution: random networks to begin with, and how many of the best may become parents. Default min(200, max(6, trials / 4)). */
   population?: number
-  /** Evolution: how many of the population compete to become the parent. Default max(2, population / 4). */
+  /** Evolution: how many of the population compete to become the parent. Default √(2 · population): 4 of 8, 20 of 200. */
   tournament?: number
   /** Default 1. Same seed, same options, same results: same proposals. */
   seed?: number
   /** Trials at the same time, default 1. The cores are divided among them. */
   workers?: number
-  /** All of them hold for every network that is trained. Default `p90<1ms@99%`; an empty list: no limit. */
+  /** All of them hold for every network that is trained. Default `p90<0.5ms@99%`; an empty list: no limit. */
   limits?: readonly string[]
   /** Default 100,000. */
   maxParams?: number

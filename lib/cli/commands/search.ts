@@ -36,7 +36,7 @@ export const command = defineCommand({
       'evolution: random networks to begin with, and how many of the best may become parents (default: trials / 4, 6 to 200)',
       count(1, 1_000_000),
     ),
-    tournament: value('N', 'evolution: how many compete to become the parent (default: population / 4)', count(1, 1_000_000)),
+    tournament: value('N', 'evolution: how many compete to become the parent (default: the root of twice the population)', count(1, 1_000_000)),
     seed: value('S', shown('seed of every random choice', defaults.seed), count(0)),
     workers: value('W', shown('trials at the same time', defaults.workers), count(1, 256)),
     limit: repeatable(
