@@ -1,5 +1,6 @@
 import type { Pool } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
+import { parseLimit } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
 import { Random } from '../random.js'
 import { sample } from '../space/sample.js'
@@ -16,12 +17,13 @@ export interface Preflight {
 
 const secondsPerCandidate = 2
 const networksForEstimate = 200
-/** Share of the peak that a training step of small networks reaches; everything around it included. */
-const trainingEfficiency = 0.2
+/** Shares of the peak that small networks reach, everything around the convolutions included: in a training step, and when they run. */
+const trainingEfficiency = 0.3
+const inferenceEfficiency = 0.3
 /** What a trial takes besides training, in seconds. */
 const overhead = 1.5
 
-/** Whether any network of the space can meet the limits here, and how long the search will take. Throws ERR_LIMIT_IMPOSSIBLE. */
+/** Whether any network of the space can meet the limits here, and how long the search will take on so many threads a trial. Throws ERR_LIMIT_IMPOSSIBLE. */
 export async function preflight(options: StudyOptions, classes: number, pool: Pick<Pool, 'run'>, threads: number): Promise<Preflight> {
   let fastest: LatencyReport | undefined
   for (const network of candidates(options.space)) {
@@ -41,15 +43,18 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
       },
     )
   const peak = await pool.run('peak', {})
-  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result * threads) : Number.NaN }
+  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result, threads) : Number.NaN }
 }
 
-function estimate({ space, trials, iterations, finalIterations, maxParams, workers }: StudyOptions, classes: number, gflops: number): number {
+/** @param gflops peak of one core */
+function estimate(options: StudyOptions, classes: number, gflops: number, threads: number): number {
+  const { space, trials, iterations, finalIterations, maxParams, workers } = options
   const random = Random.seeded(0)
-  const costs = Array.from({ length: networksForEstimate }, () => sample(space, random).cost({ classes })).filter(({ params }) => params <= maxParams)
-  const accepted = costs.length / networksForEstimate
-  const macs = costs.reduce((sum, cost) => sum + cost.macs, 0) / Math.max(1, costs.length)
+  const slowest = Math.min(...options.limits.map((limit) => parseLimit(limit).milliseconds))
+  const costs = Array.from({ length: networksForEstimate }, () => sample(space, random).cost({ classes }))
+  const trained = costs.filter(({ params, macs }) => params <= maxParams && (2 * macs) / (gflops * 1e6 * inferenceEfficiency) <= slowest)
+  const macs = trained.reduce((sum, cost) => sum + cost.macs, 0) / Math.max(1, trained.length)
   // forward, data and weight gradient: three times the multiply-accumulates, two operations each
-  const stepSeconds = (6 * macs * defaultRecipe.batch) / (gflops * 1e9 * trainingEfficiency)
-  return (trials * accepted * (iterations * stepSeconds + overhead)) / workers + finalIterations * stepSeconds
+  const stepSeconds = (6 * macs * defaultRecipe.batch) / (gflops * 1e9 * threads * trainingEfficiency)
+  return (trials * (trained.length / costs.length) * (iterations * stepSeconds + overhead)) / workers + finalIterations * stepSeconds
 }

@@ -79,7 +79,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   const dataset = await data(study)
   const pool = openPool(study, dataset)
   try {
-    report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool, threadsPerWorker(study.workers) * study.workers)) })
+    report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool, threadsPerWorker(study.workers))) })
     throwIfAborted(signal)
     const name = `${dataset.name}-${study.space.name}`
     const folder = out ?? (await defaultRunFolder(name, new Date()))
