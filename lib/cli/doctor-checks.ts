@@ -1,11 +1,12 @@
 import { constants } from 'node:fs'
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import os from 'node:os'
 import { cacheDirectory } from '../data/cache.js'
 import { findDecoder } from '../data/decoder/find.js'
 import { type NativeCpu, native } from '../native.js'
 import { Network } from '../network/network.js'
 import { createTrainer } from '../train/trainer.js'
+import { makeFolder } from '../folder.js'
 
 export interface Check {
   readonly name: string
@@ -114,7 +115,7 @@ async function openDatabase(): Promise<string> {
 
 async function writableCache(): Promise<string> {
   const folder = cacheDirectory()
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   await access(folder, constants.W_OK)
   return folder
 }

@@ -1,8 +1,9 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
+import { makeFolder } from '../folder.js'
 
 /**
  * The folder for what can be made again: demo clips, decoded frames. `explicit` if given, else `TVN_CACHE_DIR`, else
@@ -25,7 +26,7 @@ function platformCache(): string {
 export async function cacheFolder(cacheDir: string | undefined, ...names: readonly string[]): Promise<string> {
   const folder = path.join(cacheDirectory(cacheDir), ...names)
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
   } catch (cause) {
     throw new TvnError('ERR_FILE', `${folder}: the cache folder cannot be made, ${describeFileError(cause)}`, {
       hint: 'set TVN_CACHE_DIR to a folder that can be written',

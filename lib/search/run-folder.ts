@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
-import { access, mkdir, stat } from 'node:fs/promises'
+import { access, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
+import { exists, makeFolder } from '../folder.js'
 import { holdsStudy } from './storage/sqlite.js'
 
 /** Where a study keeps what. */
@@ -28,11 +29,7 @@ export async function defaultRunFolder(study: string, now: Date): Promise<string
   const day = now.toISOString().slice(0, 10)
   for (let n = 1; ; n++) {
     const folder = path.join('runs', `${day}-${study}${n === 1 ? '' : `-${n}`}`)
-    const taken = await stat(folder).then(
-      () => true,
-      () => false,
-    )
-    if (!taken) return folder
+    if (!(await exists(folder))) return folder
   }
 }
 
@@ -53,10 +50,10 @@ export async function checkRunFolder(folder: string): Promise<void> {
     throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
 }
 
-/** Makes the folder. Throws ERR_STUDY. */
+/** Makes the folder, what is above it and what is in it. Throws ERR_STUDY. */
 export async function makeRunFolder(folder: string): Promise<void> {
   try {
-    await mkdir(path.join(folder, 'trials'), { recursive: true })
+    await makeFolder(path.join(path.resolve(folder), 'trials'))
   } catch (error) {
     throw studyError(folder, error)
   }

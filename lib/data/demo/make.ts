@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { abortError, throwIfAborted } from '../../abort.js'
@@ -12,6 +12,7 @@ import { ffmpegOnPath } from '../decoder/find.js'
 import type { EncoderChoice } from './encoder.js'
 import { classes, planClip } from './task.js'
 import type { ClipJob, Question, Result } from './worker.js'
+import { makeFolder } from '../../folder.js'
 
 export interface DemoOptions {
   /** Default 1. The same seed gives the same frames. */
@@ -61,7 +62,7 @@ async function planJobs(folder: string, seed: number, clipsPerClass: Readonly<Re
   for (const split of splits) {
     for (const kind of classes) {
       const classFolder = path.join(folder, split, kind)
-      await mkdir(classFolder, { recursive: true }).catch((cause) => {
+      await makeFolder(classFolder).catch((cause) => {
         throw cause.code === 'ENOSPC' ? diskFull(folder) : new TvnError('ERR_FILE', `${classFolder}: ${describeFileError(cause)}`, { cause })
       })
       await removeStaleFiles(classFolder)
