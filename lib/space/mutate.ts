@@ -4,7 +4,7 @@ import type { Block, Genes, Head, Stream } from '../network/schema.js'
 import type { Random } from '../random.js'
 import { type Domain, draw, type GeneValue, inDomain, isFree } from './domain.js'
 import { express, sampleBlock } from './sample.js'
-import type { Space } from './space.js'
+import { admits, type Space } from './space.js'
 
 export interface Mutation {
   readonly network: Network
@@ -36,7 +36,7 @@ type Kind = 'block' | 'stream' | 'structure'
  * removed ("mutate part of the parent's structure"). A network of the space gives a network of the space, different in at least one gene.
  *
  * Genes without effect (the stride of a layer that is left out) make children that compute the same as their parent: those are
- * drawn again as long as there are others, and so are children too large to be built.
+ * drawn again as long as there are others, and so are children too large for the space.
  * The same random stream gives the same child. Throws ERR_ARGUMENT where the space leaves nothing to change.
  */
 export function mutate(space: Space, network: Network, random: Random, name = network.name): Mutation {
@@ -50,7 +50,7 @@ export function mutate(space: Space, network: Network, random: Random, name = ne
     for (const kind of ordered) mutateOnce(space, genes, kind, random, mutations)
     const child = express(genes, name)
     // a removal may have undone an addition
-    if (child.hash() === network.hash() || !child.isBuildable()) continue
+    if (child.hash() === network.hash() || !admits(space, child)) continue
     if (!child.computesLike(network)) return { network: child, mutations }
     silent ??= { network: child, mutations }
   }

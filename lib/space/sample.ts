@@ -3,13 +3,13 @@ import { Network } from '../network/network.js'
 import { type Block, type Genes, networkFormat, type Stream } from '../network/schema.js'
 import type { Random } from '../random.js'
 import { draw } from './domain.js'
-import type { Space } from './space.js'
+import { admits, type Space } from './space.js'
 
 /** Draws in a row that may be too large to be built before a space counts as hopeless. */
 const maxAttempts = 1000
 
 /**
- * A random member of a space: every gene drawn on its own, by the weights of its domain. Members too large to be built are drawn again.
+ * A random member of a space: every gene drawn on its own, by the weights of its domain. Members too large for the space, or to be built at all, are drawn again.
  * The same random stream gives the same network. Throws ERR_ARGUMENT where (nearly) none can be built.
  */
 export function sample(space: Space, random: Random, name = space.name): Network {
@@ -17,7 +17,7 @@ export function sample(space: Space, random: Random, name = space.name): Network
     const stream: Stream = { frames: draw(space.stream.frames, random), size: draw(space.stream.size, random), fps: draw(space.stream.fps, random) }
     const blocks = Array.from({ length: draw(space.blocks, random) }, () => sampleBlock(space, random))
     const network = express({ streams: [stream], blocks, head: draw(space.head, random) }, name)
-    if (network.isBuildable()) return network
+    if (admits(space, network)) return network
   }
   throw new TvnError('ERR_ARGUMENT', `space ${space.name}: none of ${maxAttempts} members drawn can be built, all are too large`, {
     hint: 'allow fewer frames, a smaller size or fewer filters',

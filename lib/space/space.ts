@@ -18,6 +18,8 @@ export interface Space {
   readonly blocks: Domain<number>
   readonly block: Domains<Block>
   readonly head: Domain<Head>
+  /** Members that need more multiply-accumulates for a clip are never proposed. Default: no bound but what can be built. */
+  readonly maxMacs?: number
 }
 
 const often = <const T extends GeneValue>(value: T, weight: number) => ({ value, weight })
@@ -61,6 +63,7 @@ const full: Space = {
 /**
  * Networks of some ten thousand parameters for small data such as the demo. Its values are fixed; its weights make most proposals
  * affordable (below 100 k parameters and 40 MMACs) and let most of them see motion: strides, few filters and learnt temporal layers are likelier.
+ * Without the bound one network in thirty would take as long to train as ten others together.
  */
 const small: Space = {
   name: 'small',
@@ -90,6 +93,7 @@ const small: Space = {
     activation: ['relu'],
   },
   head: ['mean'],
+  maxMacs: 200e6,
 }
 
 /** The spaces that have names. */
@@ -113,18 +117,19 @@ const spaceSchema = object({
   blocks: domainSchema(whole(1, 16)),
   block: domains(blockShape),
   head: domainSchema(headSchema).default(['mean']),
+  maxMacs: z.number('a number of multiply-accumulates').min(1, 'a number of multiply-accumulates').optional(),
 })
 
 /**
  * A space from its JSON (a value or its text): `{ format: "tiny-video-nets/space/1", name, stream: { frames, size, fps }, blocks, block: { … }, head }`,
- * every gene a domain: an array of values, `{ "value", "weight" }` and, for numbers, `{ "min", "max", "real", "log", "weight" }`.
+ * perhaps `maxMacs`, every gene a domain: an array of values, `{ "value", "weight" }` and, for numbers, `{ "min", "max", "real", "log", "weight" }`.
  * `blocks` is their number; `head` (default mean) and the genes that Network JSON may leave out may be left out.
  * Throws ERR_ARGUMENT with the path, what is allowed there and what came.
  */
 export function parseSpace(json: unknown): Space {
   const value = typeof json === 'string' ? parseJson(json, 'ERR_ARGUMENT', 'a space') : json
-  const { name, stream, blocks, block, head } = parseWith(spaceSchema, value, 'ERR_ARGUMENT', 'a space')
-  return { name, stream, blocks, block, head } as unknown as Space
+  const { format: _, maxMacs, ...domains } = parseWith(spaceSchema, value, 'ERR_ARGUMENT', 'a space')
+  return { ...domains, ...(maxMacs !== undefined && { maxMacs }) } as unknown as Space
 }
 
 /** A space by name, or from a JSON file. Throws ERR_ARGUMENT where it is neither, ERR_FILE where the file cannot be read; both name it. */
@@ -149,6 +154,11 @@ export async function readSpace(nameOrFile: string): Promise<Space> {
 export function withFrames(space: Space, frames: number): Space {
   parseWith(streamShape.frames, frames, 'ERR_ARGUMENT', 'frames')
   return { ...space, stream: { ...space.stream, frames: [frames] } }
+}
+
+/** Whether a network of the right genes may be proposed: it can be built and is not beyond the space's bound. */
+export function admits({ maxMacs }: Space, network: Network): boolean {
+  return network.isBuildable() && (maxMacs === undefined || network.cost({ classes: 2 }).macs <= maxMacs)
 }
 
 /** Whether every gene of a network is in its domain. */
