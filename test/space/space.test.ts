@@ -179,7 +179,7 @@ describe('mutate', () => {
   it('duplicates a block as it is, beside itself', () => {
     const random = Random.seeded(11)
     let seen = 0
-    for (const parent of samples(spaces.small, 400)) {
+    for (const parent of samples(spaces.small, 800)) {
       const { network, mutations } = mutate(spaces.small, parent, random)
       const i = Number(/^blocks\.duplicate\[(\d+)\]$/.exec(mutations.join())?.[1])
       if (Number.isNaN(i)) continue
