@@ -45,7 +45,7 @@ export interface NativeMeasureOptions {
   readonly core: number
 }
 
-/** A Graph compiled for inference. One call at a time; a second one rejects with ERR_BUSY. */
+/** A Graph compiled for inference. One call at a time; a second one throws ERR_BUSY, one after dispose ERR_DISPOSED. */
 export interface NativePlan {
   /** u8 [batch, T, H, W, 3] → logits [batch, classes]. */
   run(clips: Uint8Array): Promise<Float32Array>
@@ -72,7 +72,7 @@ export interface NativeTrainerOptions {
   readonly seed: number
 }
 
-/** A Graph compiled for training. One call at a time; a second one rejects with ERR_BUSY. */
+/** A Graph compiled for training. One call at a time; a second one throws ERR_BUSY, one after dispose ERR_DISPOSED. */
 export interface NativeTrainer {
   /**
    * One step: forward, loss, backward, update. Labels: Int32Array [batch] or, multi-label, [batch × classes].

@@ -1,4 +1,4 @@
-// Builds the native addon into build/Release/tvn.node: what npm runs at install, and `npm run build:native`.
+// Builds the native addon into build/Release/tvn.node: what npm runs at install, and the first half of `npm run build`.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import path from 'node:path'
