@@ -56,7 +56,7 @@ function open(folder: string, check: (events: number) => void): Storage {
     return storage(database, lock, folder)
   } catch (error) {
     database?.close()
-    lock.close()
+    release(lock)
     throw asStudyError(error, folder)
   }
 }
@@ -83,8 +83,9 @@ function storage(database: Database.Database, lock: Database.Database, folder: s
     close() {
       if (!isOpen) return
       isOpen = false
+      moveLogIntoDatabase(database)
       database.close()
-      lock.close()
+      release(lock)
     },
   }
 }
@@ -102,6 +103,21 @@ function acquire(folder: string): Database.Database {
     if ((cause as { code?: string }).code !== 'SQLITE_BUSY') throw asStudyError(cause, folder)
     throw new TvnError('ERR_STUDY', `${folder} is in use by another search${holder(folder)}`, { hint: 'wait until it ends, or stop it', cause })
   }
+}
+
+/** So that study.db alone holds the whole study, whoever copies it. Without it nothing is lost: the next connection reads the log. */
+function moveLogIntoDatabase(database: Database.Database): void {
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)')
+  } catch {
+    // A full disk: the log stays beside the database.
+  }
+}
+
+/** Closing alone leaves libsql's transaction, and so the lock, until the object is collected. */
+function release(lock: Database.Database): void {
+  lock.exec('ROLLBACK')
+  lock.close()
 }
 
 function holder(folder: string): string {

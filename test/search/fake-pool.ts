@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Outcome, TaskName, Tasks } from '../../lib/evaluate/messages.js'
+import type { Pool } from '../../lib/evaluate/pool.js'
+import type { LatencyReport } from '../../lib/latency/measure.js'
+import { Network } from '../../lib/network/network.js'
+import { Random } from '../../lib/random.js'
+import { record } from './study-record.js'
+
+/** A latency that depends on the network alone. */
+export function latencyOf(network: unknown, limits: readonly string[]): LatencyReport {
+  const p90 = Number.parseInt(Network.parse(network).hash().slice(0, 4), 16) / 65536 / 0.8 // one in five is above 1 ms
+  return { p50: p90, p90, p99: p90, min: p90, samples: 44, ci: [p90, p90], noise: 0, machine: record.machine.id, limits, verdict: p90 < 1 ? 'meets' : 'fails' }
+}
+
+export interface FakeOptions {
+  /** Seeds how long tasks last, and so the order in which they end. */
+  readonly timing?: number
+  /** Trials (by network name) that fail in training, with the reason. */
+  readonly failing?: Readonly<Record<string, string>>
+}
+
+/** Workers without networks: what comes out depends on the task alone, when it comes on `timing`. */
+export function fakePool({ timing = 0, failing = {} }: FakeOptions = {}): Pick<Pool, 'run'> & { readonly tasks: string[] } {
+  const random = Random.seeded(timing)
+  const tasks: string[] = []
+  const answer = (name: TaskName, task: Tasks[TaskName]['task']): Outcome<unknown> => {
+    if (name === 'peak') return { ok: true, result: 100 }
+    const { network } = task as Tasks['train']['task']
+    tasks.push(`${name} ${network.name}`)
+    if (name === 'measure') return { ok: true, result: latencyOf(network, (task as Tasks['measure']['task']).limits) }
+    const reason = failing[network.name]
+    if (reason !== undefined) return { ok: false, reason }
+    const { seed } = task as Tasks['train']['task']
+    const hash = Network.parse(network).hash()
+    const fitness = Number.parseInt(hash.slice(4, 8), 16) / 65536
+    const metrics = { samples: 1, top1: fitness, top5: 1, perClass: [], confusion: [] }
+    const weightsHash = `${hash.slice(0, 16)}-${seed}`
+    if (name === 'train') return { ok: true, result: { fitness, metrics, iterations: 10, weightsHash } }
+    return { ok: true, result: { fitness, validation: metrics, test: metrics, weightsHash } }
+  }
+  return {
+    tasks,
+    async run(name, task) {
+      await sleep(random.int(4))
+      return answer(name, task) as never
+    },
+  }
+}
