@@ -8,6 +8,9 @@ import { type HistoryEntry, type TrainingProgress, trainingLoop } from './loop.j
 import type { Recipe } from './recipe.js'
 import { createTrainer } from './trainer.js'
 
+/** One thread that loads clips keeps up with so many that train; more of them would only take cores from the training. */
+const coresPerLoader = 4
+
 export interface FitOptions {
   readonly network: Network
   readonly labels: readonly string[]
@@ -47,7 +50,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
     classes: labels.length,
     task,
     flip,
-    threads,
+    threads: Math.ceil(threads / coresPerLoader),
     random: random.fork('clips'),
   })
   using trainer = await createTrainer({ network, labels, task, weights }, { ...recipe, threads, seed, task })
