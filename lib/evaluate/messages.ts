@@ -8,7 +8,12 @@ import type { TrainResult } from './trial.js'
 /** What every task of a worker needs; sent once to each worker process. */
 export interface Setup {
   readonly dataset: PreparedDataset
-  /** Of training and validation; measuring always takes one. */
+}
+
+/** How a network is trained, and with how many threads it is trained and evaluated. */
+export interface TrainingTask {
+  readonly seed: number
+  readonly iterations: number
   readonly threads: number
 }
 
@@ -23,15 +28,13 @@ export interface Tasks {
   peak: { readonly task: Record<string, never>; readonly result: number }
   /** Trains, validates and saves to `file`. */
   train: {
-    readonly task: { readonly network: NetworkJson; readonly seed: number; readonly iterations: number; readonly file: string }
+    readonly task: TrainingTask & { readonly network: NetworkJson; readonly file: string }
     readonly result: TrainResult
   }
   /** Trains the weights in `from` further, evaluates on val and test and saves to `file`. */
   finish: {
-    readonly task: {
+    readonly task: TrainingTask & {
       readonly network: NetworkJson
-      readonly seed: number
-      readonly iterations: number
       readonly from: { readonly file: string; readonly weightsHash: string }
       readonly file: string
       /** Further metadata of the model file. */

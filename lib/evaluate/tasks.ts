@@ -13,7 +13,7 @@ import { initialize } from '../train/initialize.js'
 import { fitnessOf, type Metrics } from '../train/metrics.js'
 import { defaultRecipe } from '../train/recipe.js'
 import { version } from '../version.js'
-import type { Setup, StageProgress, TaskName, Tasks } from './messages.js'
+import type { Setup, StageProgress, TaskName, Tasks, TrainingTask } from './messages.js'
 import type { TaskContext } from './serve.js'
 
 type TaskHandlers = { readonly [K in TaskName]: (task: Tasks[K]['task'], context: TaskContext) => Promise<Tasks[K]['result']> }
@@ -23,16 +23,11 @@ type Weights = ReadonlyMap<string, Float32Array>
 const peakMilliseconds = 300
 
 /** What the workers of a search do. */
-export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
+export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
   const { labels, task, flip, splits } = dataset
 
-  const trainOn = async (
-    network: Network,
-    seed: number,
-    iterations: number,
-    initial: Weights | undefined,
-    { gate, onProgress }: TaskContext,
-  ): Promise<Weights> => {
+  const trainOn = async (network: Network, how: TrainingTask, initial: Weights | undefined, { gate, onProgress }: TaskContext): Promise<Weights> => {
+    const { seed, iterations, threads } = how
     const { weights } = await fit({
       network,
       labels,
@@ -50,7 +45,7 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
     return weights
   }
 
-  const evaluateOn = (split: 'val' | 'test', network: Network, weights: Weights, { gate, onProgress }: TaskContext): Promise<Metrics> => {
+  const evaluateOn = (split: 'val' | 'test', network: Network, weights: Weights, threads: number, { gate, onProgress }: TaskContext): Promise<Metrics> => {
     const stage: StageProgress['stage'] = split === 'val' ? 'validate' : 'test'
     return evaluateWeights({
       network,
@@ -96,16 +91,16 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
 
     peak: () => native().measurePeak(peakMilliseconds),
 
-    async train({ network: json, seed, iterations, file }, context) {
+    async train({ network: json, file, ...how }, context) {
       const network = Network.parse(json)
-      const weights = await trainOn(network, seed, iterations, undefined, context)
-      const metrics = await evaluateOn('val', network, weights, context)
+      const weights = await trainOn(network, how, undefined, context)
+      const metrics = await evaluateOn('val', network, weights, how.threads, context)
       context.onProgress({ stage: 'save' })
       await save(file, network, weights, { metrics: JSON.stringify({ val: metrics }) })
-      return { fitness: fitnessOf(metrics), metrics, iterations, weightsHash: hashWeights(weights) }
+      return { fitness: fitnessOf(metrics), metrics, iterations: how.iterations, weightsHash: hashWeights(weights) }
     },
 
-    async finish({ network: json, seed, iterations, from, file, notes }, context) {
+    async finish({ network: json, from, file, notes, ...how }, context) {
       const network = Network.parse(json)
       const trial = await readModel(from.file)
       if (hashWeights(trial.weights) !== from.weightsHash) {
@@ -113,9 +108,9 @@ export function createTaskHandlers({ dataset, threads }: Setup): TaskHandlers {
           hint: 'it was changed or replaced after it was written',
         })
       }
-      const weights = iterations > 0 ? await trainOn(network, seed, iterations, trial.weights, context) : trial.weights
-      const validation = await evaluateOn('val', network, weights, context)
-      const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, context) : null
+      const weights = how.iterations > 0 ? await trainOn(network, how, trial.weights, context) : trial.weights
+      const validation = await evaluateOn('val', network, weights, how.threads, context)
+      const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, how.threads, context) : null
       context.onProgress({ stage: 'save' })
       await save(file, network, weights, { ...notes, metrics: JSON.stringify({ val: validation, test }) })
       return { fitness: fitnessOf(validation), validation, test, weightsHash: hashWeights(weights) }

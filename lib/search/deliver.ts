@@ -1,6 +1,6 @@
 import { latencyReason } from '../evaluate/constraints.js'
 import type { StageProgress } from '../evaluate/messages.js'
-import type { Pool } from '../evaluate/pool.js'
+import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import type { RunFolder } from './run-folder.js'
 import { measureSeconds } from './run-trials.js'
 import { type Study, trainingSeed } from './study.js'
@@ -44,6 +44,7 @@ export async function deliver({ study, pool, folder, classes, onProgress }: Deli
       network,
       seed: trainingSeed(record.seed, id, 'final'),
       iterations: record.finalIterations,
+      threads: threadsPerWorker(1), // nothing else is under way
       from: { file: folder.trial(id), weightsHash },
       file: folder.best,
       notes: { latency: JSON.stringify(study.state.confirmed.get(id)) },

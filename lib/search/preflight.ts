@@ -1,4 +1,4 @@
-import type { Pool } from '../evaluate/pool.js'
+import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
 import { parseLimit } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
@@ -23,8 +23,8 @@ const inferenceEfficiency = 0.3
 /** What a trial takes besides training, in seconds. */
 const overhead = 1.5
 
-/** Whether any network of the space can meet the limits here, and how long the search will take on so many threads a trial. Throws ERR_LIMIT_IMPOSSIBLE. */
-export async function preflight(options: StudyOptions, classes: number, pool: Pick<Pool, 'run'>, threads: number): Promise<Preflight> {
+/** Whether any network of the space can meet the limits here, and how long the search will take. Throws ERR_LIMIT_IMPOSSIBLE. */
+export async function preflight(options: StudyOptions, classes: number, pool: Pick<Pool, 'run'>): Promise<Preflight> {
   let fastest: LatencyReport | undefined
   for (const network of candidates(options.space)) {
     const measured = await pool.run('measure', { network: network.toJSON(), classes, limits: options.limits, maxSeconds: secondsPerCandidate })
@@ -43,11 +43,11 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
       },
     )
   const peak = await pool.run('peak', {})
-  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result, threads) : Number.NaN }
+  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result) : Number.NaN }
 }
 
 /** @param gflops peak of one core */
-function estimate(options: StudyOptions, classes: number, gflops: number, threads: number): number {
+function estimate(options: StudyOptions, classes: number, gflops: number): number {
   const { space, trials, iterations, finalIterations, maxParams, workers } = options
   const random = Random.seeded(0)
   const slowest = Math.min(...options.limits.map((limit) => parseLimit(limit).milliseconds))
@@ -55,6 +55,8 @@ function estimate(options: StudyOptions, classes: number, gflops: number, thread
   const trained = costs.filter(({ params, macs }) => params <= maxParams && (2 * macs) / (gflops * 1e6 * inferenceEfficiency) <= slowest)
   const macs = trained.reduce((sum, cost) => sum + cost.macs, 0) / Math.max(1, trained.length)
   // forward, data and weight gradient: three times the multiply-accumulates, two operations each
-  const stepSeconds = (6 * macs * defaultRecipe.batch) / (gflops * 1e9 * threads * trainingEfficiency)
-  return (trials * (trained.length / costs.length) * (iterations * stepSeconds + overhead)) / workers + finalIterations * stepSeconds
+  const coreSecondsPerStep = (6 * macs * defaultRecipe.batch) / (gflops * 1e9 * trainingEfficiency)
+  const trialSeconds = (iterations * coreSecondsPerStep) / threadsPerWorker(workers) + overhead
+  const finalSeconds = (finalIterations * coreSecondsPerStep) / threadsPerWorker(1)
+  return (trials * (trained.length / costs.length) * trialSeconds) / workers + finalSeconds
 }

@@ -1,8 +1,8 @@
 import type { StageProgress } from '../evaluate/messages.js'
-import type { Pool } from '../evaluate/pool.js'
+import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { evaluateTrial } from '../evaluate/trial.js'
 import type { RunFolder } from './run-folder.js'
-import { type Study, trainingSeed } from './study.js'
+import { lag, type Study, trainingSeed } from './study.js'
 import { isFinal, type Trial } from './trial.js'
 
 export interface RunOptions {
@@ -19,11 +19,13 @@ export interface RunOptions {
 export const measureSeconds = 5
 
 /**
- * Proposes and evaluates until the trials are used up or the time is over. Trial k begins when all trials ≤ k − W have ended (W: workers), so at most W
- * are under way, and what k is made of does not depend on who was faster. Trials that an earlier run left unfinished are evaluated again from their proposal.
+ * Proposes and evaluates until the trials are used up or the time is over, as many at the same time as there are workers. Trial k begins when all trials
+ * ≤ k − `lag` have ended: what k is made of does not depend on who was faster. Trials that an earlier run left unfinished are evaluated again from their
+ * proposal.
  */
 export async function runTrials({ study, pool, folder, classes, machine, onProgress }: RunOptions): Promise<void> {
   const { record } = study.state
+  const threads = threadsPerWorker(record.workers)
   const running = new Map<number, Promise<void>>()
   const begin = (trial: Trial) => {
     const { id } = trial
@@ -32,8 +34,10 @@ export async function runTrials({ study, pool, folder, classes, machine, onProgr
       measure: () =>
         pool.run('measure', { network: trial.network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) => onProgress(id, progress)),
       train: () =>
-        pool.run('train', { network: trial.network, seed: trainingSeed(record.seed, id), iterations: record.iterations, file: folder.trial(id) }, (progress) =>
-          onProgress(id, progress),
+        pool.run(
+          'train',
+          { network: trial.network, seed: trainingSeed(record.seed, id), iterations: record.iterations, threads, file: folder.trial(id) },
+          (progress) => onProgress(id, progress),
         ),
     }
     const evaluation = evaluateTrial({ ...trial, latency }, record.maxParams, steps, (event) => study.tell(event)).finally(() => running.delete(id))
@@ -49,8 +53,7 @@ export async function runTrials({ study, pool, folder, classes, machine, onProgr
       study.tell({ kind: 'stopped', reason: `the time of ${record.time} s is over` })
       break
     }
-    const pending = [...running].filter(([id]) => id <= k - record.workers).map(([, evaluation]) => evaluation)
-    if (pending.length > 0) {
+    if (running.size >= record.workers || [...running.keys()].some((id) => id <= k - lag(record.workers))) {
       // any of the running may fail for good, and then nothing goes on
       await Promise.race(running.values())
       continue

@@ -5,7 +5,7 @@ import { openDataset } from '../data/open.js'
 import { prepareDataset } from '../data/prepare.js'
 import { TvnError } from '../errors.js'
 import type { StageProgress } from '../evaluate/messages.js'
-import { Pool, threadsPerWorker } from '../evaluate/pool.js'
+import { Pool } from '../evaluate/pool.js'
 import { thisMachine } from '../latency/machine.js'
 import { version } from '../version.js'
 import { deliver } from './deliver.js'
@@ -26,7 +26,7 @@ export type SearchProgress =
   | { readonly kind: 'dataset'; readonly dataset: PreparedDataset }
   | ({ readonly kind: 'preflight' } & Preflight)
   /** The study has begun, or is resumed. */
-  | { readonly kind: 'study'; readonly folder: string; readonly state: StudyState; readonly threads: number }
+  | { readonly kind: 'study'; readonly folder: string; readonly state: StudyState }
   /** A trial, or the winner's further training, has got on. */
   | { readonly kind: 'stage'; readonly trial: number; readonly progress: StageProgress }
   /** Something was written to the journal; `state` is the state after it. */
@@ -79,7 +79,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   const dataset = await data(study)
   const pool = openPool(study, dataset)
   try {
-    report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool, threadsPerWorker(study.workers))) })
+    report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool)) })
     throwIfAborted(signal)
     const name = `${dataset.name}-${study.space.name}`
     const folder = out ?? (await defaultRunFolder(name, new Date()))
@@ -106,14 +106,13 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   }
 
   function openPool({ workers }: StudyOptions, dataset: PreparedDataset): Pool {
-    return new Pool({ workers, setup: { dataset, threads: threadsPerWorker(workers) }, ...(signal && { signal }) })
+    return new Pool({ workers, setup: { dataset }, ...(signal && { signal }) })
   }
 
   async function run(storage: Storage, root: string, dataset: PreparedDataset, pool: Pool): Promise<SearchResult> {
     const folder = runFolder(root)
     const study: Study = new Study(storage, seconds, (event) => report({ kind: 'event', event, state: study.state, elapsed: study.elapsed }))
-    const { workers } = study.state.record
-    report({ kind: 'study', folder: root, state: study.state, threads: threadsPerWorker(workers) })
+    report({ kind: 'study', folder: root, state: study.state })
     const steps = {
       study,
       pool,

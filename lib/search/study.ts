@@ -46,13 +46,13 @@ export class Study {
     this.#onEvent(event)
   }
 
-  /** Proposes the next trial: a function of the options, the seed and the results of the trials ≤ k − W. All of those must have ended. */
+  /** Proposes the next trial: a function of the options, the seed and the results of the trials ≤ k − lag. All of those must have ended. */
   propose(classes: number): void {
     const { record, trials } = this.#state
     const k = trials.length
     const history: History = {
       trained: trials
-        .slice(0, Math.max(0, k - record.workers + 1))
+        .slice(0, Math.max(0, k - lag(record.workers) + 1))
         .filter(isComplete)
         .map(({ id, fitness }) => ({ id, fitness, network: this.network(id) })),
       proposed: new Set(trials.map(({ id }) => this.network(id).hash())),
@@ -69,6 +69,14 @@ export class Study {
     this.#networks[id] ??= Network.parse(trial.network)
     return this.#networks[id]
   }
+}
+
+/**
+ * Trial k is proposed from the results of the trials ≤ k − lag, however many of the later ones have ended by then. With more than one
+ * worker it is twice their number, so that a slow trial does not leave the others without work.
+ */
+export function lag(workers: number): number {
+  return workers === 1 ? 1 : 2 * workers
 }
 
 /** The seed of a trial's training, or of the winner's. */

@@ -150,6 +150,6 @@ function timeLeft({ record, trials }: StudyState, elapsed: number, estimate: num
   const ended = trials.filter(isFinal).length
   const complete = trials.filter(isComplete).length
   if (complete < 2) return Number.isNaN(estimate) ? undefined : Math.max(0, estimate - elapsed)
-  const final = ((elapsed / complete) * record.workers * record.finalIterations) / record.iterations
+  const final = ((elapsed / complete) * record.finalIterations) / record.iterations
   return (elapsed / ended) * (record.trials - ended) + final
 }

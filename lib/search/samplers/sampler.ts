@@ -15,7 +15,7 @@ export interface Trained {
 /** What a sampler may know when it proposes trial k. */
 export interface History {
   /**
-   * The complete ones among the trials ≤ k − W, where W is the number of trials at the same time, in the order of their ids.
+   * The complete ones among the trials ≤ k − lag, in the order of their ids.
    * Which of the later ones have ended by now is a matter of timing, so the sampler never learns of it.
    */
   readonly trained: readonly Trained[]
