@@ -6,6 +6,31 @@ import { Network } from '../../lib/network/network.js'
 import { Random } from '../../lib/random.js'
 import { record } from './study-record.js'
 
+/** One block, one frame. */
+export const sampleNetwork = Network.parse({
+  format: 'tiny-video-nets/network/1',
+  name: 'x',
+  streams: [{ frames: 1, size: 24, fps: 4 }],
+  blocks: [
+    {
+      spatialType: 'std',
+      spatialKernel: 3,
+      spatialStride: 2,
+      temporalType: '1d',
+      temporalKernel: 1,
+      temporalStride: 1,
+      filters: 8,
+      expand: 1,
+      repeats: 1,
+      skip: false,
+      squeeze: 0,
+      contextGate: false,
+      nonLocal: 0,
+    },
+  ],
+  head: 'mean',
+}).toJSON()
+
 /** A latency that depends on the network alone. */
 export function latencyOf(network: unknown, limits: readonly string[]): LatencyReport {
   const p90 = Number.parseInt(Network.parse(network).hash().slice(0, 4), 16) / 65536 / 0.8 // one in five is above 1 ms

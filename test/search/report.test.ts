@@ -10,7 +10,7 @@ import { makeReport, writeReport } from '../../lib/search/report.js'
 import { checkRunFolder, defaultRunFolder, makeRunFolder } from '../../lib/search/run-folder.js'
 import { replay } from '../../lib/search/state.js'
 import type { CompleteTrial } from '../../lib/search/trial.js'
-import { latencyOf } from './fake-pool.js'
+import { latencyOf, sampleNetwork } from './fake-pool.js'
 import { record } from './study-record.js'
 
 const trial = (id: number, fitness: number, p90: number) => ({ id, fitness, latency: { p90 }, state: 'complete' }) as unknown as CompleteTrial
@@ -99,7 +99,7 @@ describe('search settings', () => {
       trials: 32,
       population: 8,
       tournament: 4,
-      workers: 1,
+      workers: 2,
       iterations: 700,
       finalIterations: 1750,
     })
@@ -133,12 +133,9 @@ describe('search settings', () => {
 describe('pre-flight', () => {
   it('tells how fast the smallest network is and how long the search will take', async () => {
     const options = await studyOptions({ limits: ['p90<1000ms'] })
-    const { fastest, seconds } = await preflight(
-      options,
-      10,
-      { run: async (name) => (name === 'peak' ? { ok: true, result: 100 } : { ok: true, result: slow('meets') }) as never },
-      2,
-    )
+    const { fastest, seconds } = await preflight(options, 10, {
+      run: async (name) => (name === 'peak' ? { ok: true, result: 100 } : { ok: true, result: slow('meets') }) as never,
+    })
     expect(fastest.p90).to.equal(latency.p90)
     expect(seconds).to.be.within(10, 5000)
   })
@@ -146,7 +143,7 @@ describe('pre-flight', () => {
   it('refuses limits that no network of the space can meet, with what the fastest takes', async () => {
     const options = await studyOptions({ limits: ['p90<0.0001ms'] })
     const run = async () => ({ ok: true, result: slow('fails') }) as never
-    await preflight(options, 10, { run }, 2).then(
+    await preflight(options, 10, { run }).then(
       () => expect.fail('accepted'),
       (error: unknown) => {
         expect(error).to.be.instanceOf(TvnError).and.include({ code: 'ERR_LIMIT_IMPOSSIBLE' })
@@ -155,32 +152,6 @@ describe('pre-flight', () => {
     )
   })
 
-  const latency = latencyOf({ ...sampleNetwork() }, [])
+  const latency = latencyOf(sampleNetwork, [])
   const slow = (verdict: 'meets' | 'fails') => ({ ...latency, verdict })
 })
-
-function sampleNetwork() {
-  return {
-    format: 'tiny-video-nets/network/1',
-    name: 'x',
-    streams: [{ frames: 1, size: 24, fps: 4 }],
-    blocks: [
-      {
-        spatialType: 'std',
-        spatialKernel: 3,
-        spatialStride: 2,
-        temporalType: '1d',
-        temporalKernel: 1,
-        temporalStride: 1,
-        filters: 8,
-        expand: 1,
-        repeats: 1,
-        skip: false,
-        squeeze: 0,
-        contextGate: false,
-        nonLocal: 0,
-      },
-    ],
-    head: 'mean',
-  }
-}

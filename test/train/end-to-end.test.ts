@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { expect } from 'chai'
@@ -8,68 +8,14 @@ import { prepareDataset } from '../../lib/data/prepare.js'
 import { TvnError } from '../../lib/errors.js'
 import { loadModel } from '../../lib/model/model.js'
 import { readModel } from '../../lib/model/model-file.js'
-import { Network } from '../../lib/network/network.js'
 import { evaluateModel } from '../../lib/train/evaluate-model.js'
 import { fit } from '../../lib/train/fit.js'
 import type { SingleLabelMetrics } from '../../lib/train/metrics.js'
 import { defaultRecipe } from '../../lib/train/recipe.js'
 import { type TrainProgress, train } from '../../lib/train/train.js'
 import { tvn } from '../cli/run.js'
-import { ffmpeg, temporaryFolder } from '../data/videos.js'
-
-const network = Network.parse({
-  format: 'tiny-video-nets/network/1',
-  name: 'two-colours',
-  streams: [{ frames: 2, size: 16, fps: 6 }],
-  blocks: [
-    {
-      spatialType: 'std',
-      spatialKernel: 3,
-      spatialStride: 2,
-      temporalType: '1d',
-      temporalKernel: 3,
-      temporalStride: 1,
-      filters: 8,
-      expand: 2,
-      repeats: 1,
-      skip: true,
-      squeeze: 0.5,
-      contextGate: true,
-      nonLocal: 0,
-    },
-  ],
-  head: 'mean',
-})
-const colours = ['blue', 'red', 'yellow']
-
-/** Videos of one colour each, which any network tells apart; and a file that is none. */
-function makeVideos(root: string): void {
-  let seed = 0
-  for (const [split, count] of [
-    ['train', 5],
-    ['val', 2],
-    ['test', 3],
-  ] as const) {
-    for (const colour of colours) {
-      const folder = path.join(root, split, colour)
-      mkdirSync(folder, { recursive: true })
-      for (let i = 0; i < count; i++) {
-        ffmpeg(
-          '-f',
-          'lavfi',
-          '-i',
-          `color=${colour}:s=${32 + 2 * i}x32:r=12:d=1`,
-          '-vf',
-          `noise=alls=${10 + 5 * i}:allf=t:all_seed=${seed++}`,
-          '-c:v',
-          'mpeg4',
-          path.join(folder, `${i}.mp4`),
-        )
-      }
-    }
-  }
-  writeFileSync(path.join(root, 'train', 'red', 'broken.mp4'), 'not a video')
-}
+import { colours, makeColourVideos, network } from '../data/colours.js'
+import { temporaryFolder } from '../data/videos.js'
 
 describe('from videos to predictions', () => {
   const folder = temporaryFolder('end-to-end')
@@ -80,7 +26,8 @@ describe('from videos to predictions', () => {
 
   before(async () => {
     process.env.TVN_CACHE_DIR = path.join(folder, 'cache')
-    makeVideos(videos)
+    makeColourVideos(videos)
+    writeFileSync(path.join(videos, 'train', 'red', 'broken.mp4'), 'not a video')
     data = await prepareDataset(await openDataset(videos))
   })
   after(() => {
