@@ -73,10 +73,10 @@ function searching(terminal: boolean) {
     text,
     display,
     begin: () => display.update({ kind: 'study', folder: 'runs/x', state }),
-    at(seconds: number) {
+    at: (seconds: number) => {
       now = seconds
     },
-    tell(event: StudyEvent) {
+    tell: (event: StudyEvent) => {
       state = advance(state, event)
       display.update({ kind: 'event', event, state, elapsed: now })
     },
