@@ -9,10 +9,10 @@ export const defaults = {
   data: 'demo',
   space: 'small',
   sampler: 'evolution',
-  trials: 32,
+  trials: 40,
   seed: 1,
   workers: 2,
-  limits: ['p90<0.5ms@99%'],
+  limits: ['p90<0.3ms@99%'],
   maxParams: 100_000,
   /** Training steps of a trial; at 16 clips a step about 11,000 samples. */
   iterations: 700,
@@ -30,7 +30,7 @@ export interface SearchSettings {
   space?: string | Space
   /** Default `evolution`. */
   sampler?: SamplerName
-  /** Proposals, rejected ones included. Default 32. */
+  /** Proposals, rejected ones included. Default 40. */
   trials?: number
   /** Seconds after which nothing more is proposed; time that a stopped search did not run does not count. */
   time?: number
@@ -42,7 +42,7 @@ export interface SearchSettings {
   seed?: number
   /** Trials at the same time, default 2: small networks train faster side by side than each on several cores. The cores are divided among them. */
   workers?: number
-  /** All of them hold for every network that is trained. Default `p90<0.5ms@99%`; an empty list: no limit. */
+  /** All of them hold for every network that is trained. Default `p90<0.3ms@99%`; an empty list: no limit. */
   limits?: readonly string[]
   /** Default 100,000. */
   maxParams?: number

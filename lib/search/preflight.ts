@@ -17,8 +17,8 @@ export interface Preflight {
 
 const secondsPerCandidate = 2
 const networksForEstimate = 200
-/** Shares of the peak that small networks reach, everything around the convolutions included: in a training step, and when they run. */
-const trainingEfficiency = 0.3
+/** Shares of the peak that searched networks reach: in training with all that belongs to it (loading clips, few channels), and when they run. */
+const trainingEfficiency = 0.08
 const inferenceEfficiency = 0.3
 /** What a trial takes besides training, in seconds. */
 const overhead = 1.5

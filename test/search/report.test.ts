@@ -96,8 +96,8 @@ describe('search settings', () => {
     expect(options).to.include({
       data: 'demo',
       sampler: 'evolution',
-      trials: 32,
-      population: 8,
+      trials: 40,
+      population: 10,
       tournament: 4,
       workers: 2,
       iterations: 700,
