@@ -13,6 +13,8 @@ export interface LayerRow {
   /** The kernel that ran. */
   readonly algorithm: string
   readonly gflops: number
+  /** Arithmetic intensity: operations for each byte of input, output and weights, moved once. Below about 10 the memory is the limit, not the FMA units. */
+  readonly flopsPerByte: number
   /** Of the FMA peak of one core, measured just before and after. */
   readonly peakFraction: number
 }
@@ -31,6 +33,7 @@ interface Layer {
   readonly layer: string
   readonly shape: string
   readonly macs: number
+  readonly bytes: number
   readonly conv: Pick<NativeConvBenchmark, 'x' | 'outputChannels' | 'kernel' | 'stride' | 'depthwise'>
 }
 
@@ -50,12 +53,14 @@ function distinctLayers(only: ReadonlySet<string>): Layer[] {
       const extent = kt > 1 ? `${kt}×1×1` : `${kh}×${kw}`
       const shape = `${depthwise ? 'depthwise ' : ''}${extent}${stride > 1 ? `/${stride}` : ''} ${c}→${oc} @${t}×${h}×${w}`
       if (found.has(shape)) continue
-      const macs = ot * oh * ow * oc * kt * kh * kw * (depthwise ? 1 : c)
+      const weights = oc * kt * kh * kw * (depthwise ? 1 : c)
+      const macs = ot * oh * ow * weights
       found.set(shape, {
         network,
         layer: op.name,
         shape,
         macs,
+        bytes: 4 * (t * h * w * c + ot * oh * ow * oc + weights),
         conv: { x: [1, t, h, w, c], outputChannels: oc, kernel: op.kernel, stride: op.stride, depthwise },
       })
     }
@@ -68,7 +73,7 @@ export async function measureLayers({ only, quick, progress }: LayerOptions): Pr
   const rows: LayerRow[] = []
   const layers = distinctLayers(only)
   const budget = quick ? 60 : 250 // ms of timed runs for each pass
-  for (const [i, { network, layer, shape, macs, conv }] of layers.entries()) {
+  for (const [i, { network, layer, shape, macs, bytes, conv }] of layers.entries()) {
     progress(`layer ${i + 1} of ${layers.length}: ${shape}`)
     const before = await native().measurePeak(15)
     const timed: { pass: NativeConvBenchmark['pass']; kernel: string; median: number }[] = []
@@ -82,7 +87,7 @@ export async function measureLayers({ only, quick, progress }: LayerOptions): Pr
     const peak = Math.max(before, await native().measurePeak(15))
     for (const { pass, kernel, median } of timed) {
       const gflops = (macs * 2) / median / 1e6
-      rows.push({ network, layer, shape, pass, precision: 'f32', algorithm: kernel, gflops, peakFraction: gflops / peak })
+      rows.push({ network, layer, shape, pass, precision: 'f32', algorithm: kernel, gflops, flopsPerByte: (macs * 2) / bytes, peakFraction: gflops / peak })
     }
   }
   return rows
@@ -92,16 +97,22 @@ export async function measureLayers({ only, quick, progress }: LayerOptions): Pr
 export function layerTable(rows: readonly LayerRow[]): string {
   const byShape = new Map<string, LayerRow[]>()
   for (const row of rows) byShape.set(row.shape, [...(byShape.get(row.shape) ?? []), row])
-  const columns = ['first in', 'layer', 'shape', ...passes.map((title) => ({ title, align: 'right' as const }))]
+  const columns = [
+    'first in',
+    'layer',
+    'shape',
+    { title: 'FLOP/byte', align: 'right' as const },
+    ...passes.map((title) => ({ title, align: 'right' as const })),
+  ]
   return `GFLOP/s (share of peak), one core\n${textTable(
     columns,
     [...byShape.values()].map((layer) => {
-      const { network, layer: name, shape } = layer[0] as LayerRow
+      const { network, layer: name, shape, flopsPerByte } = layer[0] as LayerRow
       const cell = (pass: string) => {
         const row = layer.find((r) => r.pass === pass)
         return row ? `${row.gflops.toFixed(0)} (${(100 * row.peakFraction).toFixed(0)} %)` : '–'
       }
-      return [network, name, shape, ...passes.map(cell)]
+      return [network, name, shape, flopsPerByte.toFixed(1), ...passes.map(cell)]
     }),
   )}`
 }
