@@ -60,17 +60,17 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
     const ConvShape shape{o.x, y, window};
     switch (o.pass) {
       case Pass::forward:
-        return packed(choose(conv_forward_kernels(), isa), shape,
+        return packed(select(conv_forward_kernels(), isa, shape), shape,
                       [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
                         kernel.run(s, {x.data(), pack, nullptr, nullptr, Function::none, dy.data(), scratch}, pool);
                       });
       case Pass::data_gradient:
-        return packed(choose(conv_data_gradient_kernels(), isa), shape,
+        return packed(select(conv_data_gradient_kernels(), isa, shape), shape,
                       [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
                         kernel.run(s, {dy.data(), pack, false, x.data(), scratch}, pool);
                       });
       case Pass::weight_gradient:
-        return packed(choose(conv_weight_gradient_kernels(), isa), shape,
+        return packed(select(conv_weight_gradient_kernels(), isa, shape), shape,
                       [&](const auto& kernel, const ConvShape& s, const float*, float* scratch) {
                         kernel.run(s, {x.data(), dy.data(), weight.data(), nullptr, scratch}, pool);
                       });

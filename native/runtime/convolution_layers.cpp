@@ -8,19 +8,14 @@
 namespace tvn {
 namespace {
 
-template <class Args>
-const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed) {
-  return *std::find_if(list.begin(), list.end() - 1, [&](const ConvKernel<Args>& kernel) { return kernel.isa <= allowed; });
-}
-
 class ConvLayer final : public Layer {
  public:
   ConvLayer(const Program& program, const Node& node, const LayerOptions& o)
       : shape_{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window},
         function_(node.attributes.function),
-        forward_(select(conv_forward_kernels(), o.isa)),
-        data_gradient_(select(conv_data_gradient_kernels(), o.isa)),
-        weight_gradient_(select(conv_weight_gradient_kernels(), o.isa)),
+        forward_(tvn::select(conv_forward_kernels(), o.isa, shape_)),
+        data_gradient_(tvn::select(conv_data_gradient_kernels(), o.isa, shape_)),
+        weight_gradient_(tvn::select(conv_weight_gradient_kernels(), o.isa, shape_)),
         packed_(forward_.packed_size(shape_)),
         scratch_(forward_.scratch_size(shape_, o.threads)) {
     if (o.purpose == Purpose::inference) return;

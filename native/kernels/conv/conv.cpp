@@ -7,13 +7,13 @@
 namespace tvn {
 
 namespace avx2 {
-extern const ConvKernel<ConvForwardArgs> conv_forward;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx2
 namespace avx512 {
-extern const ConvKernel<ConvForwardArgs> conv_forward;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx512
 
@@ -38,7 +38,9 @@ void weight_gradient_reference(const ConvShape& s, const ConvWeightGradientArgs&
 
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {
+      avx512::conv_forward_winograd,
       avx512::conv_forward,
+      avx2::conv_forward_winograd,
       avx2::conv_forward,
       {"conv_forward_f32_reference", Isa::reference, weights, copy_weights, no_scratch, forward_reference},
   };
@@ -47,7 +49,9 @@ std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
 
 std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels() {
   static const ConvKernel<ConvDataGradientArgs> list[] = {
+      avx512::conv_data_gradient_winograd,
       avx512::conv_data_gradient,
+      avx2::conv_data_gradient_winograd,
       avx2::conv_data_gradient,
       {"conv_data_gradient_f32_reference", Isa::reference, weights, copy_weights, no_scratch, data_gradient_reference},
   };

@@ -59,7 +59,17 @@ struct ConvKernel {
   void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
   std::size_t (*scratch_size)(const ConvShape&, int threads);
   void (*run)(const ConvShape&, const Args&, ThreadPool&);
+  bool (*supports)(const ConvShape&) = nullptr;  // null: every shape
+  bool (*pays)(const ConvShape&) = nullptr;      // of the supported shapes, those where it is the kernel to choose; null: all
 };
+
+/** The first kernel of a list that is allowed and pays; the last one always does. `direct` leaves out those that are not for every shape. */
+template <class Args>
+const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed, const ConvShape& shape, bool direct = false) {
+  for (const ConvKernel<Args>& kernel : list)
+    if (kernel.isa <= allowed && (!kernel.pays || (!direct && kernel.pays(shape)))) return kernel;
+  return list.back();
+}
 
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels();
 std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels();

@@ -20,6 +20,7 @@
 #include "kernels/conv/conv_forward.inl"
 //
 #include "kernels/conv/conv_weight_gradient.inl"
+#include "kernels/conv/winograd.inl"
 
 #define TVN_STRING_OF(x) #x
 #define TVN_STRING(x) TVN_STRING_OF(x)
@@ -29,7 +30,25 @@ namespace tvn::TVN_ISA {
 extern const ConvKernel<ConvForwardArgs> conv_forward;
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
+extern const ConvKernel<ConvForwardArgs> conv_forward_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd;
 
+constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd{"conv_forward_f32_winograd_" TVN_STRING(TVN_ISA),
+                                                            Isa::TVN_ISA,
+                                                            winograd_forward_packed_size,
+                                                            winograd_forward_pack,
+                                                            winograd_forward_scratch_size,
+                                                            winograd_forward,
+                                                            winograd_supports,
+                                                            winograd_forward_pays};
+constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd{"conv_data_gradient_f32_winograd_" TVN_STRING(TVN_ISA),
+                                                                       Isa::TVN_ISA,
+                                                                       winograd_gradient_packed_size,
+                                                                       winograd_gradient_pack,
+                                                                       winograd_gradient_scratch_size,
+                                                                       winograd_gradient,
+                                                                       winograd_gradient_supports,
+                                                                       winograd_gradient_pays};
 constexpr ConvKernel<ConvForwardArgs> conv_forward{
     "conv_forward_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, forward_scratch_size, forward};
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient{"conv_data_gradient_f32_" TVN_STRING(TVN_ISA),
