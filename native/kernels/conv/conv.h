@@ -63,7 +63,8 @@ struct ConvKernel {
   bool (*pays)(const ConvShape&) = nullptr;      // of the supported shapes, those where it is the kernel to choose; null: all
 };
 
-/** The first kernel of a list that is allowed and pays; the last one always does. `direct` leaves out those that are not for every shape. */
+/** The first kernel of a list that is allowed and pays; the last one always does. `direct` leaves out those that are not for every shape.
+ */
 template <class Args>
 const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed, const ConvShape& shape, bool direct = false) {
   for (const ConvKernel<Args>& kernel : list)

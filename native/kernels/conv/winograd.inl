@@ -1,24 +1,16 @@
 // Dense convolution with square kernels of 3 to 5 by Winograd's F(M×M, R×R): tiles of M×M results need (M + R − 1)² products for each pair
-// of channels, up to five times fewer than M²·R². Stride 2 is the sum of four convolutions of stride 1, one for each phase of the
-// input; their channels lie side by side, so that they are summed in the transformed domain (see winograd_transform.inl for F).
+// of channels, up to six times fewer than M²·R². Stride 2 is the sum of four convolutions of stride 1, one for each phase of the
+// input; their channels lie side by side, so that they are summed in the transformed domain.
 //
-// A block of tiles is transformed into a matrix of tiles × input channels for each of the N² products, multiplied with the transformed
-// weights by the register tile of the direct convolution, and transformed back. How tiles are grouped into blocks follows from the
-// shape alone, and no sum crosses a tile: results are bit-identical for any number of threads.
+// A block of tiles is transformed into one matrix of tiles × input channels for each product, these are multiplied with the transformed
+// weights, and the products are transformed back. How tiles are grouped into blocks follows from the shape alone, and no sum crosses
+// a tile: results are bit-identical for any number of threads. A NaN in x reaches the tiles that read it.
 #include <cstring>
 
-#include "kernels/conv/winograd_transform.inl"
+#include "kernels/conv/winograd_tiles.inl"
 
 namespace tvn::TVN_ISA {
 namespace {
-
-/** y[oc] = f(bias + add + Σ x·w), both passes that this computes. Images are frames. */
-struct Winograd {
-  int64_t images;
-  int64_t h, w, c;     // x
-  int64_t oh, ow, oc;  // y
-  int64_t kernel, stride, ph, pw;
-};
 
 constexpr bool can_winograd(const Window& k) {
   return k.kt == 1 && k.st == 1 && k.kh == k.kw && k.sh == k.sw && k.kh <= 5 && k.kh >= (k.sh == 1 ? 3 : 4) && k.sh <= 2;
@@ -36,198 +28,58 @@ constexpr Winograd winograd_gradient_problem(const ConvShape& s) {
   return {s.x.n * s.x.t, s.y.h, s.y.w, s.y.c, s.x.h, s.x.w, s.x.c, k.kh, 1, k.kh - 1 - k.ph, k.kw - 1 - k.pw};
 }
 
-/** Calls f with the Filtering for a kernel: its taps are those of the largest phase. */
-template <class Call>
-auto with_filtering(const Winograd& p, const Call& call) {
-  switch (ceil_div(p.kernel, p.stride)) {
-    case 2: return call(Filtering<4, 2>{});
-    case 3: return call(Filtering<4, 3>{});
-    case 4: return call(Filtering<4, 4>{});
-    default: return call(Filtering<4, 5>{});
-  }
-}
-
-constexpr int64_t phases(const Winograd& p) { return p.stride * p.stride; }
-constexpr int64_t terms(const Winograd& p) { return phases(p) * p.c; }  // of a product's sum
-
-/** How the work of one shape is cut and where its matrices lie; in floats. */
-struct WinogradLayout {
-  int64_t tiles_h, tiles_w, tiles;          // of all images
-  int64_t block;                            // tiles of a block
-  int64_t row_in, row_out;                  // pitch of a tile's row in a matrix
-  int64_t matrix_in, matrix_out;            // pitch of the matrices of neighbouring products
-  int64_t strip;                            // scratch of an input transform
-  int64_t scratch, products;                // of a thread; N²
-};
-
-constexpr int64_t strip_tiles = 8;  // tiles of a row whose columns are transformed together
-
+/** Brings the input of the block at `tile` near while this one is multiplied. */
 template <class F>
-constexpr WinogradLayout layout(const Winograd& p) {
-  constexpr int64_t n = F::products, m = F::outputs;
-  constexpr int64_t l2_floats = 96 << 10;  // of both matrices
-  const auto lines = [](int64_t floats) { return ceil_div(floats, 16) * 16; };
-  const auto odd_lines = [&](int64_t floats) { return lines(floats) + (lines(floats) / 16 % 2 == 0 ? 16 : 0); };  // no two in the same cache set
-  WinogradLayout l{};
-  l.products = n * n;
-  l.tiles_h = ceil_div(p.oh, m);
-  l.tiles_w = ceil_div(p.ow, m);
-  l.tiles = p.images * l.tiles_h * l.tiles_w;
-  l.row_in = terms(p) % 256 == 0 ? terms(p) + 16 : lines(terms(p));
-  l.row_out = lines(p.oc);
-  const int64_t rows = max_rows(2), fit = l2_floats / (l.products * (l.row_in + l.row_out)) / rows;
-  l.block = smaller(l.tiles, rows * smaller(larger(fit, 1), 2));
-  l.matrix_in = odd_lines(l.block * l.row_in);
-  l.matrix_out = odd_lines(l.block * l.row_out);
-  l.strip = (strip_tiles * m + F::taps - 1) * n * lanes;
-  l.scratch = l.products * (l.matrix_in + l.matrix_out) + l.strip + lines(p.c);
-  return l;
-}
-
-/** The first of `count` tiles of one row of tiles of one image. */
-struct Strip {
-  int64_t image, row, column, count;
-};
-
-/** Tiles of a strip into the rows of the input matrices from `v` on. */
-template <class F>
-void winograd_input(const Winograd& p, const WinogradLayout& l, const Strip& s, const float* x, float* v, float* columns, const float* zeros) {
-  constexpr int n = F::products, m = F::outputs;
-  const float* image = x + s.image * p.h * p.w * p.c;
-  for (int64_t phase = 0; phase < phases(p); phase++) {
-    const int64_t top = s.row * m * p.stride + phase / p.stride - p.ph, left = s.column * m * p.stride + phase % p.stride - p.pw;
-    const float* row[n];
-    int64_t pitch[n];  // of pixels; 0 in a row outside the image, which is one pixel of zeros
-    for (int i = 0; i < n; i++) {
-      const int64_t y = top + i * p.stride;
-      const bool inside = y >= 0 && y < p.h;
-      row[i] = inside ? image + y * p.w * p.c : zeros;
-      pitch[i] = inside ? p.c : 0;
-    }
-    const int64_t count = s.count * m + F::taps - 1;
-    for_vectors(0, p.c, [&](int64_t c, auto mask) {
-      for (int64_t j = 0; j < count; j++) {
-        float* to = columns + j * n * lanes;
-        const int64_t at = left + j * p.stride;
-        if (at < 0 || at >= p.w) {
-          unroll<n>([&](auto i) TVN_INLINE { store(to + i * lanes, zero()); });
-          continue;
-        }
-        Vec in[n], out[n];
-        unroll<n>([&](auto i) TVN_INLINE { in[i] = load(row[i] + at * pitch[i] + c, mask); });
-        transform_input<F>(in, out);
-        unroll<n>([&](auto i) TVN_INLINE { store(to + i * lanes, out[i]); });
-      }
-      for (int64_t t = 0; t < s.count; t++) {
-        float* to = v + t * l.row_in + phase * p.c + c;
-        const float* from = columns + t * m * n * lanes;
-        for (int a = 0; a < n; a++, to += n * l.matrix_in) {
-          Vec in[n], out[n];
-          unroll<n>([&](auto b) TVN_INLINE { in[b] = load(from + (b * n + a) * lanes); });
-          transform_input<F>(in, out);
-          unroll<n>([&](auto b) TVN_INLINE { store(to + b * l.matrix_in, out[b], mask); });
-        }
-      }
-    });
-  }
-}
-
-struct WinogradArgs {
-  const float* x;
-  const float* packed;
-  const float* bias;
-  const float* add;
-  Function function;
-  float* y;
-  float* scratch;
-};
-
-/** One tile of y from the output matrices, for the channels [begin, end). */
-template <class F>
-void winograd_output(const Winograd& p, const WinogradLayout& l, const Strip& s, const WinogradArgs& a, const float* products, int64_t begin,
-                     int64_t end) {
-  constexpr int n = F::products, m = F::outputs;
-  const int64_t height = smaller(m, p.oh - s.row * m), width = smaller(m, p.ow - s.column * m);
-  const int64_t first = ((s.image * p.oh + s.row * m) * p.ow + s.column * m) * p.oc;
-  for_vectors(begin, end, [&](int64_t c, auto mask) {
-    alignas(64) float rows[m * n * lanes];
-    for (int b = 0; b < n; b++) {
-      Vec in[n], out[m];
-      unroll<n>([&](auto i) TVN_INLINE { in[i] = load(products + (i * n + b) * l.matrix_out + c); });
-      transform_output<F>(in, out);
-      unroll<m>([&](auto i) TVN_INLINE { store(rows + (i * n + b) * lanes, out[i]); });
-    }
-    const Vec bias = a.bias ? load(a.bias + c, mask) : zero();
-    for (int64_t i = 0; i < height; i++) {
-      Vec in[n], out[m];
-      unroll<n>([&](auto b) TVN_INLINE { in[b] = load(rows + (i * n + b) * lanes); });
-      transform_output<F>(in, out);
-      const int64_t at = first + i * p.ow * p.oc + c;
-      unroll<m>([&](auto j) TVN_INLINE { __builtin_prefetch(a.y + at + (m + j) * p.oc, 1); });  // of the next tile
-      unroll<m>([&](auto j) TVN_INLINE {
-        if (j >= width) return;
-        Vec y = out[j] + bias;
-        if (a.add) y = y + load(a.add + at + j * p.oc, mask);
-        store(a.y + at + j * p.oc, apply(a.function, y), mask);
-      });
-    }
-  });
+Ahead read_ahead(const Winograd& p, const WinogradLayout<F>& l, int64_t tile, const float* x, int64_t calls) {
+  const int64_t end = smaller(tile + l.block, l.tiles);
+  const Strip first = strip(l, tile, end, l.block);
+  const int64_t then = tile + first.count;
+  return Ahead(input_region<F>(p, first, x), then < end ? input_region<F>(p, strip(l, then, end, l.block), x) : Region{}, calls, terms(p));
 }
 
 template <class F>
 void winograd(const Winograd& p, const WinogradArgs& a, ThreadPool& pool) {
-  const WinogradLayout l = layout<F>(p);
+  const WinogradLayout<F> l(p);
   if (l.tiles == 0 || p.oc == 0) return;
-  const int64_t vectors = ceil_div(p.oc, lanes), all = panels(vectors, widest), blocks = ceil_div(l.tiles, l.block);
+  const int64_t vectors = ceil_div(p.oc, lanes), all = panels(vectors, panel_vectors), blocks = ceil_div(l.tiles, l.block);
   // few blocks: threads share the output channels of a block, and each transforms the input for itself
   const int64_t groups = pool.threads() == 1 ? 1 : smaller(all, ceil_div(2 * pool.threads(), blocks));
   pool.run(blocks * groups, [&](int64_t task, int thread) {
-    float* const v = a.scratch + thread * l.scratch;
-    float* const products = v + l.products * l.matrix_in;
-    float* const columns = products + l.products * l.matrix_out;
-    float* const zeros = columns + l.strip;
+    float* const input = a.scratch + thread * l.scratch;
+    float* const output = input + l.matrices * l.matrix_in;
+    float* const columns = output + l.matrices * l.matrix_out;
+    float* const zeros = columns + l.columns;
     std::memset(zeros, 0, static_cast<std::size_t>(p.c) * sizeof(float));
     const int64_t begin = task / groups * l.block, end = smaller(begin + l.block, l.tiles), count = end - begin;
-    const auto strip = [&](int64_t tile) {
-      const int64_t column = tile % l.tiles_w;
-      return Strip{tile / l.tiles_w / l.tiles_h, tile / l.tiles_w % l.tiles_h, column, smaller(strip_tiles, smaller(end - tile, l.tiles_w - column))};
-    };
     for (int64_t tile = begin; tile < end;) {
-      const Strip s = strip(tile);
-      winograd_input<F>(p, l, s, a.x, v + (tile - begin) * l.row_in, columns, zeros);
+      const Strip s = strip(l, tile, end);
+      winograd_input<F>(p, l, s, a.x, input + (tile - begin) * l.row_in, columns, zeros);
       tile += s.count;
     }
 
-    int64_t read[2 * max_rows(2)], write[2 * max_rows(2)];
-    for (int64_t i = 0; i < count; i++) {
-      read[i] = i * l.row_in;
-      write[i] = i * l.row_out;
-    }
     const int64_t group = task % groups, first_panel = all * group / groups, last_panel = all * (group + 1) / groups;
+    const int64_t most_rows = most_matrix_rows(panel_vectors), calls = l.matrices * (last_panel - first_panel) * ceil_div(count, most_rows);
+    Ahead ahead = read_ahead(p, l, smaller(end, l.tiles - 1), a.x, calls);
     const float* w = a.packed;
-    for (int64_t product = 0; product < l.products; product++, w += terms(p) * vectors * lanes)
-      for (int64_t i = first_panel; i < last_panel; i++) {
-        const Panel q = panel(vectors, widest, i);
-        Tile t{.x = v + product * l.matrix_in, .kt = 1, .kh = 1, .run = terms(p), .pitch_t = 0, .pitch_h = 0, .function = Function::none};
-        t.w = w + q.first * terms(p) * lanes;
-        t.y = products + product * l.matrix_out + q.first * lanes;
-        t.channels = q.vectors * lanes;
-        t.read = read;
-        t.write = write;
-        const int64_t tiles = ceil_div(count, max_rows(q.vectors)), rows = count / tiles, longer = count % tiles;
-        for (int64_t j = 0; j < tiles; j++) {
-          const int64_t now = rows + (j < longer);
-          tile_function<false>(now, q.vectors)(t);
-          t.read += now;
-          t.write += now;
+    for (int64_t i = 0; i < l.matrices; i++, w += terms(p) * vectors * lanes)
+      for (int64_t j = first_panel; j < last_panel; j++) {
+        const Panel q = panel(vectors, panel_vectors, j);
+        const float* x = input + i * l.matrix_in;
+        float* y = output + i * l.matrix_out + q.first * lanes;
+        const int64_t tiles = ceil_div(count, most_rows), rows = count / tiles, longer = count % tiles;
+        for (int64_t k = 0; k < tiles; k++) {
+          const int64_t now = rows + (k < longer);
+          matrix_tile_of(now, q.vectors)({x, l.row_in, terms(p), w + q.first * terms(p) * lanes, y, l.row_out, ahead.call()});
+          x += now * l.row_in;
+          y += now * l.row_out;
         }
       }
 
-    const int64_t first_channel = panel(vectors, widest, first_panel).first * lanes;
-    const Panel last = panel(vectors, widest, last_panel - 1);
+    const Panel last = panel(vectors, panel_vectors, last_panel - 1);
+    const int64_t first_channel = panel(vectors, panel_vectors, first_panel).first * lanes;
+    const int64_t end_channel = smaller((last.first + last.vectors) * lanes, p.oc);
     for (int64_t tile = begin; tile < end; tile++)
-      winograd_output<F>(p, l, strip(tile), a, products + (tile - begin) * l.row_out, first_channel,
-                         smaller((last.first + last.vectors) * lanes, p.oc));
+      winograd_output<F>(p, l, strip(l, tile, end), a, output + (tile - begin) * l.row_out, first_channel, end_channel);
   });
 }
 
@@ -238,8 +90,8 @@ void winograd_pack(const Winograd& p, const WeightsAt& weights, float* packed, T
   const int64_t vectors = ceil_div(p.oc, lanes), matrix = terms(p) * vectors * lanes;
   pool.run(terms(p), [&](int64_t k, int) {
     const int64_t phase = k / p.c, c = k % p.c;
-    for (int64_t i = 0; i < panels(vectors, widest); i++) {
-      const Panel q = panel(vectors, widest, i);
+    for (int64_t i = 0; i < panels(vectors, panel_vectors); i++) {
+      const Panel q = panel(vectors, panel_vectors, i);
       for (int64_t of_panel = 0; of_panel < q.vectors; of_panel++) {
         const int64_t oc = (q.first + of_panel) * lanes, count = smaller(lanes, p.oc - oc);
         Vec rows[r][n];  // G g, by columns of g
@@ -270,11 +122,11 @@ void winograd_pack(const Winograd& p, const WeightsAt& weights, float* packed, T
 
 std::size_t winograd_packed_size(const Winograd& p) {
   return with_filtering(p, [&](auto f) {
-    return static_cast<std::size_t>(decltype(f)::products * decltype(f)::products * terms(p) * ceil_div(p.oc, lanes) * lanes);
+    return static_cast<std::size_t>(WinogradLayout<decltype(f)>::matrices * terms(p) * ceil_div(p.oc, lanes) * lanes);
   });
 }
 std::size_t winograd_scratch_size(const Winograd& p, int threads) {
-  return with_filtering(p, [&](auto f) { return static_cast<std::size_t>(threads * layout<decltype(f)>(p).scratch); });
+  return with_filtering(p, [&](auto f) { return static_cast<std::size_t>(threads * WinogradLayout<decltype(f)>(p).scratch); });
 }
 
 // Forward.
@@ -316,15 +168,27 @@ void winograd_gradient(const ConvShape& s, const ConvDataGradientArgs& a, Thread
   with_filtering(p, [&](auto f) { winograd<decltype(f)>(p, {a.dy, a.packed, nullptr, before, Function::none, a.dx, a.scratch}, pool); });
 }
 
-/** Measured to win by a quarter and more on Zen 5: enough channels for the multiplications to be the work, enough tiles for their weights. */
-bool winograd_pays(const Winograd& p) {
-  return with_filtering(p, [&](auto f) {
-    const WinogradLayout l = layout<decltype(f)>(p);
-    return p.c >= 32 && p.oc >= 32 && l.tiles >= 9 && p.kernel * p.ow > 0;
-  });
+/**
+ * A model of the time of both ways, in multiplications, fitted to measurements on Zen 5 (8 to 256 channels, maps of 5² to 56²): transforms
+ * take as long as 13 multiplications for every vector of channels, and with fewer than 8 tiles the weights are not read faster.
+ * Batches play no part, so that a clip's results do not depend on them.
+ */
+template <class F>
+constexpr bool pays(Winograd p, int64_t clips) {
+  p.images /= larger(clips, 1);
+  const WinogradLayout<F> l(p);
+  const int64_t channels = (phases(p) * ceil_div(p.c, lanes) + ceil_div(p.oc, lanes)) * lanes;
+  const int64_t winograd = l.matrices * (larger(l.tiles, 8) * terms(p) * p.oc + 13 * l.tiles * channels);
+  const int64_t direct = p.kernel * p.kernel * p.images * p.oh * p.ow * p.c * p.oc;
+  return 4 * direct > 5 * winograd;
 }
-bool winograd_forward_pays(const ConvShape& s) { return winograd_supports(s) && winograd_pays(winograd_forward_problem(s)); }
-bool winograd_gradient_pays(const ConvShape& s) { return winograd_gradient_supports(s) && winograd_pays(winograd_gradient_problem(s)); }
+bool winograd_pays(const Winograd& p, int64_t clips) {
+  return with_filtering(p, [&](auto f) { return pays<decltype(f)>(p, clips); });
+}
+bool winograd_forward_pays(const ConvShape& s) { return winograd_supports(s) && winograd_pays(winograd_forward_problem(s), s.x.n); }
+bool winograd_gradient_pays(const ConvShape& s) {
+  return winograd_gradient_supports(s) && winograd_pays(winograd_gradient_problem(s), s.x.n);
+}
 
 }  // namespace
 }  // namespace tvn::TVN_ISA

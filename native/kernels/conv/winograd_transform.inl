@@ -6,7 +6,8 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-/** The finite points for N products: 0 first where their number is odd, then pairs. Chosen for small rounding errors: large points amplify them. */
+/** The finite points for N products: 0 first where their number is odd, then pairs. Chosen for small rounding errors: large points amplify
+ * them. */
 template <int N>
 constexpr double points[N - 1] = {};
 template <>
