@@ -11,7 +11,7 @@ import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
 import { native } from '../lib/native.js'
 import { type LayerRow, layerTable, measureLayers } from './layers.js'
-import { measureNetworks, type NetworkRow, networkTable } from './networks.js'
+import { measureNetworks, type NetworkRow, networkTable, rowWords } from './networks.js'
 import { measureResponsiveness, responsivenessLine } from './responsiveness.js'
 
 const command = defineCommand({
@@ -26,6 +26,9 @@ const command = defineCommand({
   async run({ options, output }) {
     const peak = await measurePeak()
     const only = new Set((options.only ?? '').split(',').filter((word) => word !== ''))
+    const known = Object.values(rowWords).flat()
+    for (const word of only)
+      if (!known.includes(word)) throw new TvnError('ERR_ARGUMENT', `--only knows no ${JSON.stringify(word)}`, { hint: `it takes ${known.join(', ')}` })
     const progress = (line: string) => output.progress(line)
     const rows = await measureNetworks({ peak, only, quick: options.quick, progress })
     const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined

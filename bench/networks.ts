@@ -80,21 +80,22 @@ async function trainingStep(network: Network, threads: number, batch: number, pe
 
 const presets = ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4', 'tvn-mobile-1', 'tvn-mobile-2']
 
+/** What `--only` may name. */
+export const rowWords = {
+  network: [...presets, ...smallNetworks.map(({ name }) => name)],
+  task: ['inference', 'training-step'],
+} as const satisfies Record<string, readonly string[]>
+
 /** Inference of the released networks, one clip, on one and two threads; training steps of the small ones, 16 clips. */
 export async function measureNetworks({ peak, only, quick, progress }: NetworkOptions): Promise<NetworkRow[]> {
-  const wanted = (network: string, task: string) => {
-    const kinds = [
-      [...presets, ...smallNetworks.map(({ name }) => name)],
-      ['inference', 'training-step'],
-    ]
-    return kinds.every((kind, i) => !kind.some((word) => only.has(word)) || only.has([network, task][i] as string))
-  }
+  const wanted = (row: Readonly<Record<keyof typeof rowWords, string>>) =>
+    Object.entries(rowWords).every(([kind, words]) => !words.some((word) => only.has(word)) || only.has(row[kind as keyof typeof rowWords]))
   const makers = [
     ...presets.flatMap((name) => [1, 2].map((threads) => ({ network: name, task: 'inference', make: () => inference(Network.preset(name), threads, peak) }))),
     ...smallNetworks.flatMap((network) =>
       [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16, peak) })),
     ),
-  ].filter(({ network, task }) => wanted(network, task))
+  ].filter(wanted)
   const contenders: Contender[] = []
   for (const { network, task, make } of makers) {
     progress(`compiling ${network} ${task}`)

@@ -19,9 +19,15 @@ export interface TrainingTask {
 
 /** The tasks of a worker: what is asked and what comes back. */
 export interface Tasks {
-  /** Measures a network with random weights; the machine should be quiet. */
+  /** Measures a network, with the weights of a model file or random ones; the machine should be quiet. */
   measure: {
-    readonly task: { readonly network: NetworkJson; readonly classes: number; readonly limits: readonly string[]; readonly maxSeconds: number }
+    readonly task: {
+      readonly network: NetworkJson
+      readonly classes: number
+      readonly limits: readonly string[]
+      readonly maxSeconds: number
+      readonly weights?: string
+    }
     readonly result: LatencyReport
   }
   /** Peak of one core in GFLOP/s. */
@@ -37,10 +43,13 @@ export interface Tasks {
       readonly network: NetworkJson
       readonly from: { readonly file: string; readonly weightsHash: string }
       readonly file: string
-      /** Further metadata of the model file. */
-      readonly notes: Readonly<Record<string, string>>
     }
     readonly result: { readonly fitness: number; readonly validation: Metrics; readonly test: Metrics | null; readonly weightsHash: string }
+  }
+  /** Copies a model file, with further metadata. */
+  seal: {
+    readonly task: { readonly network: NetworkJson; readonly from: string; readonly file: string; readonly notes: Readonly<Record<string, string>> }
+    readonly result: null
   }
 }
 

@@ -19,11 +19,14 @@ export interface PoolOptions {
 }
 
 /** A task is given up when nothing is heard of it for so many seconds. One training step of a large network may take minutes. */
-const silence: Record<TaskName, number> = { measure: 120, peak: 60, train: 600, finish: 600 }
+const silence: Record<TaskName, number> = { measure: 120, peak: 60, train: 600, finish: 600, seal: 60 }
 /** These need a quiet machine: all others pause. */
 const quiet: ReadonlySet<TaskName> = new Set<TaskName>(['measure', 'peak'])
 
 const defaultScript = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+
+/** Errors of what surrounds a network: nothing is held against it, the work itself cannot go on. */
+const surroundings: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ERR_FILE', 'ERR_DATASET', 'ERR_DECODE', 'ERR_NO_DECODER', 'ERR_STUDY'])
 
 /** Cores that each of some workers trains with. */
 export function threadsPerWorker(workers: number, cores = availableParallelism()): number {
@@ -32,7 +35,8 @@ export function threadsPerWorker(workers: number, cores = availableParallelism()
 
 /**
  * Worker processes for the tasks of trials. A task that throws, crashes, runs out of memory or falls silent has the outcome `ok: false` with a reason, and
- * its worker is replaced; one whose process was killed from outside is run once more, for that is not the network's fault.
+ * its worker is replaced; one whose process was killed from outside is run once more, for that is not the network's fault. A full disk, or data
+ * that are gone, reject.
  *
  * Measuring has the machine to itself: the pool holds back new tasks, the running ones stop at their next gate and say so, then the measurement
  * runs, then all go on.
@@ -45,17 +49,21 @@ export class Pool {
   /** Settled when nobody measures. */
   #silence: Promise<void> = Promise.resolve()
   #closed: TvnError | undefined
+  readonly #abort = () => void this.#shut(abortError(this.#options.signal as AbortSignal))
 
   constructor(options: PoolOptions) {
     this.#options = options
     const { workers, setup, script = defaultScript, memoryLimit = (0.8 * memory()) / workers, signal } = options
     for (let i = 0; i < workers; i++) this.#all.push(new WorkerProcess({ script, setup, memoryLimit }))
     this.#idle.push(...this.#all)
-    signal?.addEventListener('abort', () => void this.#shut(abortError(signal)), { once: true })
+    signal?.addEventListener('abort', this.#abort, { once: true })
     if (signal?.aborted) this.#closed = abortError(signal)
   }
 
-  /** Runs a task as soon as a worker is free. Rejects with ERR_ABORTED when the pool is closed first; every other end is an outcome. */
+  /**
+   * Runs a task as soon as a worker is free. Rejects with ERR_ABORTED when the pool is closed first, and with the task's error (ERR_FILE, …) when that is
+   * none of the network's; every other end is an outcome.
+   */
   async run<K extends TaskName>(
     name: K,
     task: Tasks[K]['task'],
@@ -68,6 +76,7 @@ export class Pool {
         const end = quiet.has(name)
           ? await this.#measuring(worker, () => this.#perform(worker, name, task, onProgress))
           : await this.#sharing(() => this.#perform(worker, name, task, onProgress))
+        if (end.kind === 'failed' && end.code && surroundings.has(end.code)) throw new TvnError(end.code, end.reason)
         if (end.kind === 'closed') throw this.#closed ?? new TvnError('ERR_ABORTED', 'the worker was closed')
         if (end.kind !== 'killed' || attempt === 2) return outcome(end)
       }
@@ -78,6 +87,7 @@ export class Pool {
 
   /** Kills the workers and waits until they are gone. */
   async close(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#abort)
     await this.#shut(new TvnError('ERR_ABORTED', 'the workers were closed'))
   }
 

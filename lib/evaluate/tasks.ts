@@ -72,10 +72,10 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
   }
 
   return {
-    async measure({ network: json, classes, limits, maxSeconds }, { onProgress }): Promise<LatencyReport> {
+    async measure({ network: json, classes, limits, maxSeconds, weights: file }, { onProgress }): Promise<LatencyReport> {
       const network = Network.parse(json)
       const graph = network.graph({ classes })
-      const weights = await initialize(graph, Random.seeded(0))
+      const weights = file === undefined ? await initialize(graph, Random.seeded(0)) : (await readModel(file)).weights
       const plan = await native().createPlan(graph, Object.fromEntries(weights), { batch: 1, threads: 1, precision: 'f32' })
       try {
         const { frames, size } = network.streams[0]
@@ -100,20 +100,24 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       return { fitness: fitnessOf(metrics), metrics, iterations: how.iterations, weightsHash: hashWeights(weights) }
     },
 
-    async finish({ network: json, from, file, notes, ...how }, context) {
+    async finish({ network: json, from, file, ...how }, context) {
       const network = Network.parse(json)
       const trial = await readModel(from.file)
       if (hashWeights(trial.weights) !== from.weightsHash) {
-        throw new TvnError('ERR_STUDY', `${from.file} does not hold the weights that the journal tells of`, {
-          hint: 'it was changed or replaced after it was written',
-        })
+        throw new TvnError('ERR_MODEL_FILE', `${from.file} does not hold the weights that the journal tells of: it was changed after it was written`)
       }
       const weights = how.iterations > 0 ? await trainOn(network, how, trial.weights, context) : trial.weights
       const validation = await evaluateOn('val', network, weights, how.threads, context)
       const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, how.threads, context) : null
       context.onProgress({ stage: 'save' })
-      await save(file, network, weights, { ...notes, metrics: JSON.stringify({ val: validation, test }) })
+      await save(file, network, weights, { metrics: JSON.stringify({ val: validation, test }) })
       return { fitness: fitnessOf(validation), validation, test, weightsHash: hashWeights(weights) }
+    },
+
+    async seal({ from, file, notes }) {
+      const model = await readModel(from)
+      await writeModel(file, { ...model, notes: { ...model.notes, ...notes } })
+      return null
     },
   }
 }

@@ -27,6 +27,8 @@ export interface Delivery {
   /** Training steps in all. */
   readonly iterations: number
   readonly weightsHash: string
+  /** With these weights. */
+  readonly latency: LatencyReport
 }
 
 /** One line of a study's journal. Its state is what these lines, replayed in order, make of it. */
@@ -44,8 +46,8 @@ export type StudyEvent =
   | TrialEvent
   /** No proposals after this. */
   | { readonly kind: 'stopped'; readonly reason: string }
-  /** A candidate for the winner was measured once more. */
-  | { readonly kind: 'confirmed'; readonly trial: number; readonly latency: LatencyReport }
+  /** The best of the trials that were not passed over: it is trained on. */
+  | { readonly kind: 'finishing'; readonly trial: number }
   /** It does not become the winner. */
   | { readonly kind: 'passed-over'; readonly trial: number; readonly reason: string }
   | ({ readonly kind: 'delivered' } & Delivery)

@@ -1,7 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
 import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
 import { parseLimit } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
+import type { Cost } from '../network/cost.js'
 import { Random } from '../random.js'
 import { sample } from '../space/sample.js'
 import { candidates } from '../space/smallest.js'
@@ -43,15 +45,19 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
       },
     )
   const peak = await pool.run('peak', {})
-  return { fastest, seconds: peak.ok ? estimate(options, classes, peak.result) : Number.NaN }
+  return { fastest, seconds: peak.ok ? await estimate(options, classes, peak.result) : Number.NaN }
 }
 
 /** @param gflops peak of one core */
-function estimate(options: StudyOptions, classes: number, gflops: number): number {
+async function estimate(options: StudyOptions, classes: number, gflops: number): Promise<number> {
   const { space, trials, iterations, finalIterations, maxParams, workers } = options
   const random = Random.seeded(0)
   const slowest = Math.min(...options.limits.map((limit) => parseLimit(limit).milliseconds))
-  const costs = Array.from({ length: networksForEstimate }, () => sample(space, random).cost({ classes }))
+  const costs: Cost[] = []
+  while (costs.length < networksForEstimate) {
+    costs.push(sample(space, random).cost({ classes }))
+    await setImmediate() // a network takes milliseconds, and others want to run too
+  }
   const trained = costs.filter(({ params, macs }) => params <= maxParams && (2 * macs) / (gflops * 1e6 * inferenceEfficiency) <= slowest)
   const macs = trained.reduce((sum, cost) => sum + cost.macs, 0) / Math.max(1, trained.length)
   // forward, data and weight gradient: three times the multiply-accumulates, two operations each

@@ -34,10 +34,12 @@ export interface Report {
     readonly weightsHash: string
   } | null
   readonly counts: Readonly<Record<Extract<TrialState, 'complete' | 'rejected' | 'pruned' | 'failed'>, number>>
+  /** Trials fitter than the best network that did not become it. */
+  readonly passedOver: readonly { readonly trial: number; readonly reason: string }[]
   readonly quarantined: readonly Quarantined[]
 }
 
-export function makeReport({ record, trials, confirmed, delivery, elapsed }: StudyState, quarantined: readonly Quarantined[]): Report {
+export function makeReport({ record, trials, passedOver, delivery, elapsed }: StudyState, quarantined: readonly Quarantined[]): Report {
   const { study, version, seed, sampler, space, data, limits, maxParams, workers, machine } = record
   const count = (state: TrialState) => trials.filter((trial) => trial.state === state).length
   return {
@@ -58,12 +60,13 @@ export function makeReport({ record, trials, confirmed, delivery, elapsed }: Stu
       trial: delivery.trial,
       fitness: delivery.fitness,
       test: delivery.test,
-      latency: confirmed.get(delivery.trial) as LatencyReport,
+      latency: delivery.latency,
       model: 'best.safetensors',
       iterations: delivery.iterations,
       weightsHash: delivery.weightsHash,
     },
     counts: { complete: count('complete'), rejected: count('rejected'), pruned: count('pruned'), failed: count('failed') },
+    passedOver: [...passedOver].map(([trial, reason]) => ({ trial, reason })),
     quarantined,
   }
 }

@@ -13,6 +13,8 @@ export interface RunFolder {
   readonly best: string
   /** Weights of a complete trial. */
   trial(id: number): string
+  /** Weights of a trial that was trained on. */
+  finished(id: number): string
 }
 
 export function runFolder(root: string): RunFolder {
@@ -21,6 +23,7 @@ export function runFolder(root: string): RunFolder {
     report: path.join(root, 'report.json'),
     best: path.join(root, 'best.safetensors'),
     trial: (id) => path.join(root, 'trials', `${id}.safetensors`),
+    finished: (id) => path.join(root, 'trials', `${id}-finished.safetensors`),
   }
 }
 

@@ -4,6 +4,7 @@ import type { DataProgress, PreparedDataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { prepareDataset } from '../data/prepare.js'
 import { TvnError } from '../errors.js'
+import { reasonCategory } from '../evaluate/constraints.js'
 import type { StageProgress } from '../evaluate/messages.js'
 import { Pool } from '../evaluate/pool.js'
 import { thisMachine } from '../latency/machine.js'
@@ -54,7 +55,8 @@ export interface SearchResult {
  * the run directory). Nothing is written when settings, data or limits are invalid.
  *
  * Throws ERR_ARGUMENT, ERR_LIMIT_INVALID, ERR_DATASET, ERR_LIMIT_IMPOSSIBLE (no network of the space is fast enough here), ERR_STUDY (the run
- * directory), ERR_NO_WINNER (every network was rejected or failed; the report tells why) and ERR_ABORTED.
+ * directory), ERR_NO_WINNER (every network was rejected or failed; the report tells why), ERR_FILE (a full disk, data that are gone; `resume` goes
+ * on afterwards) and ERR_ABORTED.
  */
 export async function search(options: SearchOptions = {}): Promise<SearchResult> {
   const { resume, out, signal, onProgress: report = () => {}, cacheDir, ...settings } = options
@@ -125,8 +127,8 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
       await runTrials(steps)
       await deliver(steps)
     } catch (error) {
-      // an interrupted study has a report of what there is so far
-      if (error instanceof TvnError && error.code === 'ERR_ABORTED') await writeReport(folder.report, makeReport(study.state, dataset.quarantined))
+      // a study that was stopped has a report of what there is so far, unless the disk is what stopped it
+      await writeReport(folder.report, makeReport(study.state, dataset.quarantined)).catch(() => {})
       throw error
     } finally {
       await pool.close()
@@ -157,7 +159,7 @@ function reasons({ trials, passedOver }: StudyState): string {
   const all = [...trials.map(({ reason }) => reason), ...passedOver.values()]
   for (const reason of all) {
     if (reason === null) continue
-    const category = reason.split(':', 1)[0] as string
+    const category = reasonCategory(reason)
     counts.set(category, (counts.get(category) ?? 0) + 1)
   }
   return [...counts].map(([category, count]) => `${count} × ${category}`).join(', ') || 'no trial was made'

@@ -1,4 +1,3 @@
-import type { LatencyReport } from '../latency/measure.js'
 import type { Delivery, StudyEvent, StudyRecord } from './events.js'
 import type { StoredEvent } from './storage/storage.js'
 import type { Trial } from './trial.js'
@@ -9,8 +8,8 @@ export interface StudyState {
   readonly trials: readonly Trial[]
   /** Why nothing more is proposed although trials are left; null as long as they are. */
   readonly stopped: string | null
-  /** Second measurements of candidates for the winner, by trial. */
-  readonly confirmed: ReadonlyMap<number, LatencyReport>
+  /** The candidate for the winner that is trained on. */
+  readonly finishing: number | null
   /** Candidates that do not become the winner, and why. */
   readonly passedOver: ReadonlyMap<number, string>
   readonly delivery: Delivery | null
@@ -26,7 +25,7 @@ export function replay(events: readonly StoredEvent[]): StudyState {
     record: first.event.record,
     trials: [],
     stopped: null,
-    confirmed: new Map(),
+    finishing: null,
     passedOver: new Map(),
     delivery: null,
     elapsed: first.elapsed,
@@ -57,13 +56,13 @@ export function advance(state: StudyState, event: StudyEvent): StudyState {
       return change(state, event.trial, { state: event.kind, reason: event.reason })
     case 'stopped':
       return { ...state, stopped: event.reason }
-    case 'confirmed':
-      return { ...state, confirmed: new Map([...state.confirmed, [event.trial, event.latency]]) }
+    case 'finishing':
+      return { ...state, finishing: event.trial }
     case 'passed-over':
-      return { ...state, passedOver: new Map([...state.passedOver, [event.trial, event.reason]]) }
+      return { ...state, finishing: null, passedOver: new Map([...state.passedOver, [event.trial, event.reason]]) }
     case 'delivered': {
       const { kind: _, ...delivery } = event
-      return { ...state, delivery }
+      return { ...state, finishing: null, delivery }
     }
     default:
       return event satisfies never

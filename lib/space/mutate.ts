@@ -1,4 +1,3 @@
-import { TvnError } from '../errors.js'
 import type { Network } from '../network/network.js'
 import type { Block, Genes, Head, Stream } from '../network/schema.js'
 import type { Random } from '../random.js'
@@ -37,9 +36,9 @@ type Kind = 'block' | 'stream' | 'structure'
  *
  * Genes without effect (the stride of a layer that is left out) make children that compute the same as their parent: those are
  * drawn again as long as there are others, and so are children too large for the space.
- * The same random stream gives the same child. Throws ERR_ARGUMENT where the space leaves nothing to change.
+ * The same random stream gives the same child; none where the space leaves nothing to change.
  */
-export function mutate(space: Space, network: Network, random: Random, name = network.name): Mutation {
+export function mutate(space: Space, network: Network, random: Random, name = network.name): Mutation | undefined {
   let silent: Mutation | undefined
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const genes: MutableGenes = { streams: [{ ...network.streams[0] }], blocks: network.blocks.map((block) => ({ ...block })), head: network.head }
@@ -54,10 +53,7 @@ export function mutate(space: Space, network: Network, random: Random, name = ne
     if (!child.computesLike(network)) return { network: child, mutations }
     silent ??= { network: child, mutations }
   }
-  if (silent !== undefined) return silent
-  throw new TvnError('ERR_ARGUMENT', `space ${space.name} leaves nothing to change in network ${network.name}`, {
-    hint: 'give at least one gene a second value',
-  })
+  return silent
 }
 
 interface MutableGenes extends Genes {

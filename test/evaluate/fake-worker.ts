@@ -5,7 +5,7 @@ import { TvnError } from '../../lib/errors.js'
 import { serve, type TaskContext } from '../../lib/evaluate/serve.js'
 
 interface FakeTask {
-  readonly act: 'echo' | 'throw' | 'diverge' | 'segfault' | 'exit' | 'hang' | 'spin' | 'memory' | 'killed-once' | 'killed' | 'work' | 'stamp'
+  readonly act: 'echo' | 'throw' | 'diverge' | 'disk-full' | 'segfault' | 'exit' | 'hang' | 'spin' | 'memory' | 'killed-once' | 'killed' | 'work' | 'stamp'
   readonly file?: string
   readonly value?: unknown
 }
@@ -21,6 +21,8 @@ serve((setup: unknown) => {
         throw new Error('the dog ate it')
       case 'diverge':
         throw new TvnError('ERR_DIVERGED', 'loss NaN at iteration 3')
+      case 'disk-full':
+        throw new TvnError('ERR_FILE', 'weights: no space left on the disk')
       case 'segfault':
         process.stderr.write('kernel: bad address\n')
         process.kill(process.pid, 'SIGSEGV')

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
+import { TvnError } from '../../lib/errors.js'
 import type { Outcome } from '../../lib/evaluate/messages.js'
 import { Pool, type PoolOptions, threadsPerWorker } from '../../lib/evaluate/pool.js'
 
@@ -51,6 +52,13 @@ describe('worker pool', function () {
     expect(await reason('hang')).to.equal('timeout: nothing heard of it for 3 s')
     expect(await reason('spin')).to.equal('timeout: nothing heard of it for 3 s')
     expect(await reason('memory')).to.equal('out of memory: it took more than 400 MiB')
+    expect(await reason('echo')).to.match(/^ok: /)
+  })
+
+  it('holds nothing against a network when the disk is full: the task rejects, and the worker works on', async () => {
+    make()
+    const error: unknown = await reason('disk-full').catch((thrown: unknown) => thrown)
+    expect(error).to.be.instanceOf(TvnError).and.include({ code: 'ERR_FILE', message: 'weights: no space left on the disk' })
     expect(await reason('echo')).to.match(/^ok: /)
   })
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { TvnError } from '../../lib/errors.js'
 import type { Outcome, TaskName, Tasks } from '../../lib/evaluate/messages.js'
 import type { Pool } from '../../lib/evaluate/pool.js'
 import type { LatencyReport } from '../../lib/latency/measure.js'
@@ -42,17 +43,32 @@ export interface FakeOptions {
   readonly timing?: number
   /** Trials (by network name) that fail in training, with the reason. */
   readonly failing?: Readonly<Record<string, string>>
+  /** Trials (by network name) that are too slow once they are trained on. */
+  readonly slowInTheEnd?: readonly string[]
+  /** From this task on the disk is full. */
+  readonly diskFullFrom?: number
 }
 
 /** Workers without networks: what comes out depends on the task alone, when it comes on `timing`. */
-export function fakePool({ timing = 0, failing = {} }: FakeOptions = {}): Pick<Pool, 'run'> & { readonly tasks: string[] } {
+export function fakePool({
+  timing = 0,
+  failing = {},
+  slowInTheEnd = [],
+  diskFullFrom = Number.POSITIVE_INFINITY,
+}: FakeOptions = {}): Pick<Pool, 'run'> & { readonly tasks: string[] } {
   const random = Random.seeded(timing)
   const tasks: string[] = []
   const answer = (name: TaskName, task: Tasks[TaskName]['task']): Outcome<unknown> => {
     if (name === 'peak') return { ok: true, result: 100 }
     const { network } = task as Tasks['train']['task']
     tasks.push(`${name} ${network.name}`)
-    if (name === 'measure') return { ok: true, result: latencyOf(network, (task as Tasks['measure']['task']).limits) }
+    if (tasks.length > diskFullFrom) throw new TvnError('ERR_FILE', 'no space left on the disk')
+    if (name === 'seal') return { ok: true, result: null }
+    if (name === 'measure') {
+      const { limits, weights } = task as Tasks['measure']['task']
+      const slow = weights?.includes('finished') && slowInTheEnd.includes(network.name)
+      return { ok: true, result: { ...latencyOf(network, limits), ...(slow && { verdict: 'fails' as const }) } }
+    }
     const reason = failing[network.name]
     if (reason !== undefined) return { ok: false, reason }
     const { seed } = task as Tasks['train']['task']

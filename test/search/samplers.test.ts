@@ -4,7 +4,7 @@ import { evolutionSampler, selectParent } from '../../lib/search/samplers/evolut
 import { randomSampler } from '../../lib/search/samplers/random.js'
 import type { History, Trained } from '../../lib/search/samplers/sampler.js'
 import { sample } from '../../lib/space/sample.js'
-import { contains, spaces } from '../../lib/space/space.js'
+import { contains, parseSpace, spaces } from '../../lib/space/space.js'
 
 const options = { space: spaces.small, population: 4, tournament: 2 }
 const trained = (count: number): Trained[] =>
@@ -44,6 +44,17 @@ describe('evolution', () => {
       parents.add(parent as number)
     }
     expect(parents.size, 'the tournament is drawn').to.be.above(1)
+  })
+
+  it('proposes the only network of a space again and again', () => {
+    const [parent] = trained(1) as [Trained]
+    const gene = (genes: object) => Object.fromEntries(Object.entries(genes).map(([name, value]) => [name, [value]]))
+    const [stream, block] = [parent.network.streams[0], parent.network.blocks[0]]
+    const space = parseSpace({ format: 'tiny-video-nets/space/1', name: 'one', stream: gene(stream), blocks: [1], block: gene(block as object) })
+    const only = { id: 0, fitness: 0.5, network: sample(space, Random.seeded(0)) }
+    const { network, parent: from } = evolutionSampler(9, history([only]), Random.seeded(9), { ...options, space })
+    expect(network.hash()).to.equal(only.network.hash())
+    expect(from).to.equal(null)
   })
 
   it('lets the fittest of a tournament win, among equals the earlier', () => {

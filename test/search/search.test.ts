@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
@@ -100,6 +100,14 @@ describe('search', () => {
     expect(again.code, again.stderr).to.equal(0)
     expect(JSON.parse(again.stdout)).to.deep.equal(reportOf('stopped'))
     expect(again.stderr).to.not.match(/^trial /m)
+  })
+
+  it('makes a lost model again, the same', async () => {
+    const file = path.join(out('alone'), 'best.safetensors')
+    rmSync(file)
+    const { report } = await search({ resume: out('alone'), cacheDir })
+    expect(hashWeights((await readModel(file)).weights)).to.equal(report.best?.weightsHash)
+    expect(facts(report)).to.deep.equal(facts(reportOf('stopped')))
   })
 
   const refused = async (options: SearchOptions, code: string, message: RegExp): Promise<void> => {

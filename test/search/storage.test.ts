@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
+import Database from 'libsql'
 import { TvnError } from '../../lib/errors.js'
 import type { StudyEvent } from '../../lib/search/events.js'
 import { MemoryStudy } from '../../lib/search/storage/memory.js'
@@ -145,6 +146,17 @@ describe('storage: sqlite on the disk', () => {
         .to.throw(TvnError, /^[^\n]*study\.db[^\n]*$/)
         .with.property('code', 'ERR_STUDY')
     }
+  })
+
+  it('leaves the database of another program alone', () => {
+    const foreign = folder()
+    const file = path.join(foreign, 'study.db')
+    const database = new Database(file)
+    database.exec('PRAGMA application_id = 7; CREATE TABLE notes (text TEXT)')
+    database.close()
+    const before = readFileSync(file)
+    for (const use of [holdsStudy, createStudy, openStudy]) expect(() => use(foreign)).to.throw(TvnError, /database of another program/)
+    expect(readFileSync(file).equals(before)).to.equal(true)
   })
 
   it('refuses an empty folder and a missing one', () => {

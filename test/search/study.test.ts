@@ -132,6 +132,46 @@ describe('study', () => {
     expect(trials[winner]?.state).to.equal('complete')
   })
 
+  it('passes over a winner that is too slow with its final weights, and says so in the journal', async () => {
+    const { delivery } = await whole()
+    const winner = delivery?.trial as number
+    const after = await whole({}, { slowInTheEnd: [`trial-${winner}`] })
+    expect(after.delivery?.trial).to.not.equal(winner)
+    expect([...after.passedOver.keys()]).to.deep.equal([winner])
+    expect(after.passedOver.get(winner)).to.match(/^latency: /)
+  })
+
+  it('holds a full disk against no trial, and ends the same once there is room', async () => {
+    const { tasks, ...expected } = await whole()
+    for (const diskFullFrom of [3, 10, tasks.length - 3, tasks.length - 1]) {
+      const storage = new MemoryStudy().open()
+      storage.append({ kind: 'created', record }, 0)
+      const error: unknown = await go(new Study(storage, clock), { diskFullFrom }).catch((thrown: unknown) => thrown)
+      expect(error).to.include({ code: 'ERR_FILE' })
+      const study = new Study(storage, clock)
+      await go(study)
+      expect({ ...study.state, elapsed: 0 }).to.deep.equal(expected)
+    }
+  })
+
+  it('measures a winner of another machine before it is trained on', async () => {
+    const { delivery } = await whole()
+    const name = `trial-${delivery?.trial}`
+    for (const [machine, tasks] of [
+      [record.machine.id, [`finish ${name}`, `measure ${name}`, `seal ${name}`]],
+      ['another', [`measure ${name}`, `finish ${name}`, `measure ${name}`, `seal ${name}`]],
+    ] as const) {
+      const storage = new MemoryStudy().open()
+      storage.append({ kind: 'created', record }, 0)
+      const study = new Study(storage, clock)
+      const steps = { study, folder: runFolder('/nowhere'), classes: 10, onProgress: () => {} }
+      await runTrials({ ...steps, pool: fakePool(), machine: record.machine.id })
+      const pool = fakePool()
+      await deliver({ ...steps, pool, machine })
+      expect(pool.tasks).to.deep.equal(tasks)
+    }
+  })
+
   it('delivers nothing when nothing was trained', async () => {
     const { trials, delivery } = await whole({ maxParams: 1 })
     expect(trials.every(({ state }) => state === 'rejected')).to.equal(true)

@@ -75,7 +75,8 @@ export const command = defineCommand({
       output.result(result.report, () => summary(result.report, result.folder, classes, (style, text) => output.style(style, text)))
     } catch (error) {
       display.end()
-      if (signal.aborted && folder !== '') output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
+      if (folder !== '' && !(error instanceof TvnError && error.code === 'ERR_NO_WINNER'))
+        output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
       throw error
     }
   },

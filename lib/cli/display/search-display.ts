@@ -79,11 +79,9 @@ export function showSearch(
               stages.delete(event.trial)
               if (trial) print(trialLine(trial))
             }
+            if (event.kind === 'finishing') print(`trial ${event.trial} is the best: training it on`)
+            if (event.kind === 'passed-over' || event.kind === 'delivered') stages.delete(event.trial)
             if (event.kind === 'passed-over') print(`trial ${event.trial} is passed over, ${event.reason}`)
-            if (event.kind === 'confirmed')
-              print(
-                `trial ${event.trial} once more: p90 ${event.latency.p90.toPrecision(3)} ms${event.latency.verdict ? `, ${event.latency.verdict}` : ''}; training it on`,
-              )
           }
           if (event.kind === 'stopped') print(event.reason)
           return draw(true)
@@ -138,7 +136,7 @@ function blockLines(state: StudyState, stages: ReadonlyMap<number, StageProgress
 }
 
 function stageText(id: number, { stage, fraction, loss }: StageProgress, state: StudyState): string {
-  const finishing = state.confirmed.has(id)
+  const finishing = state.finishing === id
   const parts = [`${finishing ? 'the winner, trial' : 'trial'} ${id}: ${stageWords[stage]}`]
   if (fraction !== undefined) parts.push(`${Math.round(100 * fraction)} %`)
   if (loss !== undefined) parts.push(`loss ${loss.toFixed(2)}`)

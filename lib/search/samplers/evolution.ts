@@ -17,8 +17,8 @@ export const evolutionSampler: Sampler = (k, history, random, options) => {
   const members = [...history.trained].sort(fitter).slice(0, population)
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const parent = selectParent(members, tournament, random)
-    const { network, mutations } = mutate(space, parent.network, random, trialName(k))
-    if (!history.proposed.has(network.hash())) return { network, parent: parent.id, mutations }
+    const child = mutate(space, parent.network, random, trialName(k))
+    if (child && !history.proposed.has(child.network.hash())) return { ...child, parent: parent.id }
   }
   return randomSampler(k, history, random, options)
 }

@@ -72,8 +72,8 @@ function storage(database: Database.Database, lock: Database.Database, folder: s
       checkOpen()
       try {
         insert.run(elapsed, event.kind, 'trial' in event ? event.trial : null, JSON.stringify(event))
-      } catch (error) {
-        throw asStudyError(error, folder)
+      } catch (cause) {
+        throw new TvnError('ERR_FILE', `${path.join(folder, studyFile)} cannot be written: ${(cause as Error).message}`, { cause })
       }
     },
     events() {
@@ -136,12 +136,20 @@ function connect(folder: string): Database.Database {
   try {
     const database = new Database(path.join(folder, studyFile))
     database.pragma(`busy_timeout = ${busyTimeout}`)
+    requireOwn(database, folder)
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
     return database
   } catch (error) {
     throw asStudyError(error, folder)
   }
+}
+
+function requireOwn(database: Database.Database, folder: string): void {
+  const { id } = database.prepare('SELECT application_id AS id FROM pragma_application_id').get() as { id: number }
+  const { tables } = database.prepare('SELECT COUNT(*) AS tables FROM sqlite_master').get() as { tables: number }
+  if (id === applicationId || (id === 0 && tables === 0)) return
+  throw new TvnError('ERR_STUDY', `${path.join(folder, studyFile)} is the database of another program`, { hint: 'choose another folder' })
 }
 
 function prepareTables(database: Database.Database): void {
