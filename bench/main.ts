@@ -12,7 +12,7 @@ import { thisMachine } from '../lib/latency/machine.js'
 import { native } from '../lib/native.js'
 import { type LayerRow, layerTable, measureLayers } from './layers.js'
 import { measureNetworks, type NetworkRow, networkTable, rowWords } from './networks.js'
-import { measureResponsiveness, responsivenessLine } from './responsiveness.js'
+import { measureResponsiveness, type Responsiveness, responsivenessTable } from './responsiveness.js'
 
 const command = defineCommand({
   name: 'bench:native',
@@ -32,7 +32,7 @@ const command = defineCommand({
     const progress = (line: string) => output.progress(line)
     const rows = await measureNetworks({ peak, only, quick: options.quick, progress })
     const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
-    const responsiveness = only.size === 0 ? await measureResponsiveness() : undefined
+    const responsiveness = only.size === 0 ? await measureResponsiveness(progress) : undefined
     const { id, cpu, isa } = thisMachine()
     const document = { date: new Date().toISOString(), machine: { id, cpu, isa, peak: { f32: peak } }, load: loadavg()[0], rows, layers, responsiveness }
     output.result(document, () => report(document))
@@ -44,14 +44,14 @@ interface Report {
   readonly load: number | undefined
   readonly rows: readonly NetworkRow[]
   readonly layers: readonly LayerRow[] | undefined
-  readonly responsiveness: Awaited<ReturnType<typeof measureResponsiveness>> | undefined
+  readonly responsiveness: readonly Responsiveness[] | undefined
 }
 
 function report({ machine, load, rows, layers, responsiveness }: Report): string {
   const parts = [`${machine.cpu}, ${machine.isa}: ${machine.peak.f32.toFixed(0)} GFLOP/s f32 on one core; load ${load?.toFixed(1)}`]
   if (rows.length > 0) parts.push(networkTable(rows))
   if (layers) parts.push(layerTable(layers))
-  if (responsiveness) parts.push(responsivenessLine(responsiveness))
+  if (responsiveness) parts.push(responsivenessTable(responsiveness))
   return parts.join('\n\n')
 }
 

@@ -1,43 +1,49 @@
-import { native } from '../lib/native.js'
-import { Random } from '../lib/random.js'
-import { initialize } from '../lib/train/initialize.js'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { makeDemo } from '../lib/data/demo/make.js'
+import { loadModel } from '../lib/model/model.js'
+import { search } from '../lib/search/search.js'
+import { textTable } from '../lib/text-table.js'
+import { train } from '../lib/train/train.js'
+import { type Lateness, lateness } from './lateness.js'
 import { smallNetworks } from './small-networks.js'
-import { randomBytes } from './statistics.js'
 
-/** How late a 10 ms timer fires, in milliseconds, while the engine trains in the same process. */
-export interface Responsiveness {
-  readonly timers: number
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
+export interface Responsiveness extends Lateness {
+  readonly activity: 'training' | 'prediction' | 'search'
 }
 
-/** Trains a small network on two threads for `seconds` and watches a 10 ms timer. */
-export async function measureResponsiveness(seconds = 5): Promise<Responsiveness> {
-  const network = smallNetworks[1] as (typeof smallNetworks)[number]
-  const graph = network.graph({ classes: 10 })
-  const options = { threads: 2, task: 'single-label', labelSmoothing: 0.1, dropout: 0.2, momentum: 0.9, nesterov: true, weightDecay: 1e-4, seed: 1 } as const
-  const trainer = await native().createTrainer(graph, Object.fromEntries(await initialize(graph, Random.seeded(1))), options)
-  const { frames, size } = network.streams[0]
-  const clips = randomBytes(16 * frames * size * size * 3)
-  const labels = new Int32Array(16)
-
-  const lateness: number[] = []
-  let due = performance.now() + 10
-  const timer = setInterval(() => {
-    const now = performance.now()
-    lateness.push(Math.max(0, now - due))
-    due = now + 10
-  }, 10)
-  const end = performance.now() + seconds * 1000
-  while (performance.now() < end) await trainer.step(clips, 16, labels, 1e-3)
-  clearInterval(timer)
-  trainer.dispose()
-  lateness.sort((a, b) => a - b)
-  const at = (share: number) => lateness[Math.min(lateness.length - 1, Math.floor(share * lateness.length))] ?? Number.NaN
-  return { timers: lateness.length, p50: at(0.5), p99: at(0.99), max: at(1) }
+/** Trains, predicts and searches on a few demo videos, all in this process, beside a 10 ms timer. */
+export async function measureResponsiveness(progress: (line: string) => void): Promise<Responsiveness[]> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tvn-bench-'))
+  try {
+    progress('responsiveness: making videos')
+    const cacheDir = path.join(folder, 'cache')
+    process.env.TVN_CACHE_DIR = cacheDir
+    const data = await makeDemo({ clipsPerClass: { train: 4, val: 1, test: 1 } })
+    const network = smallNetworks[1] as (typeof smallNetworks)[number]
+    const out = path.join(folder, 'model.safetensors')
+    const rows: Responsiveness[] = []
+    const watch = async (activity: Responsiveness['activity'], run: () => Promise<unknown>) => {
+      progress(`responsiveness: ${activity}`)
+      rows.push({ activity, ...(await lateness(run)) })
+    }
+    await watch('training', () => train({ network, data, out, iterations: 300 }))
+    using model = await loadModel(out)
+    const video = path.join(data, 'test', (model.labels as readonly string[])[0] as string, '000.mp4')
+    await watch('prediction', async () => {
+      for (let i = 0; i < 30; i++) await model.predict(video)
+    })
+    await watch('search', () => search({ data, out: path.join(folder, 'run'), trials: 4, iterations: 60, finalIterations: 60, limits: ['p90<100ms'] }))
+    return rows
+  } finally {
+    delete process.env.TVN_CACHE_DIR
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
-export function responsivenessLine({ timers, p50, p99, max }: Responsiveness): string {
-  return `event loop while training on two threads: a 10 ms timer fires ${p50.toFixed(1)} ms late (median of ${timers}), p99 ${p99.toFixed(1)} ms, at most ${max.toFixed(1)} ms`
+export function responsivenessTable(rows: readonly Responsiveness[]): string {
+  const right = (title: string) => ({ title, align: 'right' }) as const
+  const cells = rows.map(({ activity, timers, p50, p99, max }) => [activity, String(timers), p50.toFixed(1), p99.toFixed(1), max.toFixed(1)])
+  return `event loop: how late a 10 ms timer fires, ms\n\n${textTable(['meanwhile', right('timers'), right('p50'), right('p99'), right('max')], cells)}`
 }
