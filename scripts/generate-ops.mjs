@@ -35,7 +35,7 @@ const docOf = (op) => {
   return lines.length > 0 ? [`/** ${lines.join(' ')} */`] : []
 }
 const tsType = (name) => {
-  const type = attributes.get(name)
+  const type = attributes.get(name.replace('?', ''))
   if (type === undefined) throw new Error(`native/ops.def: no attribute "${name}"`)
   return type === 'Float' ? 'number' : type
 }
@@ -64,7 +64,7 @@ for (const op of ops) {
     `  readonly inputs: readonly [${op.inputs.map((name) => `${name}: string`).join(', ')}]`,
     '  readonly output: string',
     ...(op.parameters.length > 0 ? [`  readonly parameters: { ${op.parameters.map((p) => `readonly ${p}: string`).join('; ')} }`] : []),
-    ...op.attributes.map((name) => `  readonly ${name}${name === 'function' && op.kind !== 'activation' ? '?' : ''}: ${tsType(name)}`),
+    ...op.attributes.map((name) => `  readonly ${name}: ${tsType(name)}`),
     '}',
     '',
   )

@@ -96,7 +96,7 @@ std::vector<std::string> strings(Napi::Value value, const std::string& name) {
 
 bool takes(const OpRow& row, std::string_view attribute) {
   for (const std::string_view name : split_names(row.attributes))
-    if (name == attribute) return true;
+    if (name == attribute || (name.ends_with('?') && name.substr(0, name.size() - 1) == attribute)) return true;
   return false;
 }
 

@@ -15,9 +15,9 @@ struct Kernel {
 };
 
 /** The first kernel of the list whose instruction set is allowed. Lists end with a reference kernel, so there always is one. */
-template <class Function>
-const Kernel<Function>& select(std::span<const Kernel<Function>> list, Isa allowed) {
-  for (const Kernel<Function>& kernel : list)
+template <class K>
+const K& select(std::span<const K> list, Isa allowed) {
+  for (const K& kernel : list)
     if (kernel.isa <= allowed) return kernel;
   return list.back();
 }

@@ -63,13 +63,14 @@ class Checker {
 
   void check_op(const Op& op) {
     if (!names_.insert(op.name).second) fail(op.name, "two ops have this name");
-    Node node{op.kind, op.name, {}, 0, {}, op.attributes, {}};
+    Node node{op.kind, op.name, {}, 0, {}, op.attributes, {}, {}, op.absorbed};
     const auto slots = split_names(row(op.kind).inputs);
     if (op.inputs.size() > slots.size()) fail(op.name, "takes at most " + std::to_string(slots.size()) + " inputs");
     for (size_t i = 0; i < slots.size(); i++) {
       const bool optional = slots[i].ends_with('?');
       if (i >= op.inputs.size() || op.inputs[i].empty()) {
         if (!optional) fail(op.name, "input " + std::string(slots[i]) + " is missing");
+        node.inputs.push_back(-1);
         continue;
       }
       const auto found = tensors_.find(op.inputs[i]);
@@ -77,6 +78,7 @@ class Checker {
       program_.tensors[static_cast<size_t>(found->second)].uses++;
       node.inputs.push_back(found->second);
     }
+    while (node.inputs.back() < 0) node.inputs.pop_back();
     if ((node.inputs[0] == program_.input) != (op.kind == OpKind::normalize))
       fail(op.name, "the u8 clip goes into normalize, and nothing else does");
     node.parameters.assign(split_names(row(op.kind).parameters).size(), -1);
@@ -112,6 +114,30 @@ class Checker {
     return extents.back();
   }
 
+  /** What fusing passes add to a convolution. */
+  void check_fused(const Op& op, Node& node, const Shape& y) {
+    const auto expect = [&](size_t i, const char* what, const Shape& expected) {
+      if (!node.has(i)) return;
+      const Shape& shape = program_.shape(node.inputs[i]);
+      if (!(shape == expected))
+        fail(op.name, std::string(what) + " is " + tvn::to_string(shape) + ", expected " + tvn::to_string(expected));
+    };
+    expect(1, "residual", y);
+    expect(2, "scale", {1, 1, 1, 1, y.c});
+    if (!node.has(3)) return;
+    if (!is_pointwise(op) || node.has(1)) fail(op.name, "a shortcut needs a pointwise convolution without residual");
+    const Shape x = program_.shape(node.inputs[3]);
+    const Window& s = node.shortcut_window = {
+        1, 1, 1, op.attributes.shortcut_stride.t, op.attributes.shortcut_stride.h, op.attributes.shortcut_stride.w, 0, 0, 0};
+    for (const int stride : {s.st, s.sh, s.sw})
+      if (stride < 1 || stride > 64) fail(op.name, "the shortcut's stride must lie in 1…64");
+    const auto out = [](int64_t n, int stride) { return (n + stride - 1) / stride; };
+    const Shape strided{1, out(x.t, s.st), out(x.h, s.sh), out(x.w, s.sw), y.c};
+    if (!(strided == y)) fail(op.name, "the shortcut makes " + tvn::to_string(strided) + ", expected " + tvn::to_string(y));
+    parameter(op, node, 2, {1, 1, 1, x.c, y.c});
+    parameter(op, node, 3, {y.c});
+  }
+
   Shape slide(const Op& op, Node& node, const Shape& x, bool over_time) const {
     const Attributes& a = op.attributes;
     for (const int k : {a.kernel.t, a.kernel.h, a.kernel.w, a.stride.t, a.stride.h, a.stride.w})
@@ -142,8 +168,7 @@ class Checker {
         Shape y = slide(op, node, x, true);
         y.c = parameter(op, node, 0, {node.window.kt, node.window.kh, node.window.kw, x.c, 0});
         parameter(op, node, 1, {y.c});
-        if (node.inputs.size() > 1 && !(other(1) == y))
-          fail(op.name, "residual is " + tvn::to_string(other(1)) + ", expected " + tvn::to_string(y));
+        check_fused(op, node, y);
         return y;
       }
       case OpKind::depthwise: {
@@ -202,7 +227,7 @@ int64_t multiply_accumulates(const Program& program, const Node& node) {
   const Shape& x = program.shape(node.inputs[0]);
   const Shape& y = program.shape(node.output);
   switch (node.kind) {
-    case OpKind::conv: return y.size() * node.window.taps() * x.c;
+    case OpKind::conv: return y.size() * (node.window.taps() * x.c + (node.has(3) ? program.shape(node.inputs[3]).c : 0));
     case OpKind::depthwise: return y.size() * node.window.taps();
     case OpKind::dense: return y.size() * x.c;
     case OpKind::attention: return 2 * x.size() * program.shape(node.inputs[1]).rows();

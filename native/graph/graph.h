@@ -34,11 +34,16 @@ struct TensorInfo {
 struct Node {
   OpKind kind;
   std::string name;
-  std::vector<int> inputs;      // tensors; absent ones left out
+  std::vector<int> inputs;      // tensors, −1 where absent in the middle of the row
   int output;                   // tensor
   std::vector<int> parameters;  // −1 where absent, in the row's order
   Attributes attributes;
-  Window window;  // conv, depthwise, pool
+  Window window;                      // conv, depthwise, pool
+  Window shortcut_window = {};        // conv with a shortcut
+  std::vector<std::string> absorbed;  // names of the ops fused into this one
+
+  /** Whether the input of this slot is there. */
+  bool has(size_t input) const { return input < inputs.size() && inputs[input] >= 0; }
 };
 
 struct ParameterInfo {

@@ -98,6 +98,12 @@ struct Op {
   std::string output;
   std::vector<std::string> parameters;  // in the row's order
   Attributes attributes;
+  std::vector<std::string> absorbed = {};  // names of the ops that passes have fused into this one
 };
+
+inline bool is_one(const Int3& extent) { return extent.t == 1 && extent.h == 1 && extent.w == 1; }
+/** A convolution of single pixels, perhaps not of all. */
+inline bool mixes_channels(const Op& op) { return op.kind == OpKind::conv && is_one(op.attributes.kernel); }
+inline bool is_pointwise(const Op& op) { return mixes_channels(op) && is_one(op.attributes.stride); }
 
 }  // namespace tvn

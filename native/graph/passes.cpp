@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace tvn {
 namespace {
@@ -28,6 +29,39 @@ Op* open_producer(Graph& graph, const std::string& tensor) {
 bool convolves(const Op& op) { return op.kind == OpKind::conv || op.kind == OpKind::depthwise; }
 
 void erase(Graph& graph, size_t index) { graph.ops.erase(graph.ops.begin() + static_cast<std::ptrdiff_t>(index)); }
+void insert(Graph& graph, size_t index, Op op) { graph.ops.insert(graph.ops.begin() + static_cast<std::ptrdiff_t>(index), std::move(op)); }
+
+void absorb(Op& op, const Op& other) {
+  op.absorbed.push_back(other.name);
+  op.absorbed.insert(op.absorbed.end(), other.absorbed.begin(), other.absorbed.end());
+}
+
+const std::string& item(const std::vector<std::string>& list, size_t slot) {
+  static const std::string absent;
+  return slot < list.size() ? list[slot] : absent;
+}
+
+/** The convolution that writes the tensor, if an add may still go into it. */
+const Op* open_sum(Graph& graph, const std::string& tensor) {
+  const Op* op = open_producer(graph, tensor);
+  return op && op->kind == OpKind::conv && item(op->inputs, 1).empty() && item(op->inputs, 3).empty() ? op : nullptr;
+}
+
+/** Puts the op in place of the add at i, whose place moves as the ops that it stands for go. */
+void end_in(Graph& graph, size_t& i, Op op, const std::vector<std::string> gone) {
+  const Op& add = graph.ops[i];
+  op.attributes.function = add.attributes.function;
+  op.output = add.output;
+  absorb(op, add);
+  graph.ops[i] = std::move(op);
+  for (const std::string& tensor : gone) {
+    erase(graph, producer(graph, tensor));
+    i--;
+  }
+}
+
+/** Linear in x, so that it may change places with a mean. */
+bool is_linear(const Op& op) { return is_pointwise(op) && op.inputs.size() == 1 && op.attributes.function == Function::none; }
 
 }  // namespace
 
@@ -58,6 +92,7 @@ void fold_batch_norms(Graph& graph, ParameterValues& values) {
     conv->parameters = {conv->parameters[0], beta};
     conv->attributes.function = norm.attributes.function;
     conv->output = norm.output;
+    absorb(*conv, norm);
     erase(graph, i);
   }
 }
@@ -76,7 +111,87 @@ void fuse_activations(Graph& graph, Purpose purpose) {
     }
     before->attributes.function = function;
     before->output = activation.output;
+    absorb(*before, activation);
     erase(graph, i);
+  }
+}
+
+void move_means(Graph& graph, ParameterValues& values) {
+  std::map<std::pair<std::string, Extent>, std::string> means;
+  for (size_t i = 0; i < graph.ops.size(); i++) {
+    const Op mean = graph.ops[i];
+    if (mean.kind != OpKind::mean) continue;
+    const auto [known, is_new] = means.emplace(std::pair{mean.inputs[0], mean.attributes.extent}, mean.output);
+    if (!is_new) {
+      for (Op& op : graph.ops) std::replace(op.inputs.begin(), op.inputs.end(), mean.output, known->second);
+      absorb(graph.ops[producer(graph, known->second)], mean);
+      erase(graph, i--);
+      continue;
+    }
+    const size_t from = producer(graph, mean.inputs[0]);
+    if (from == graph.ops.size()) continue;
+    Op after = graph.ops[from];  // what follows the mean instead of preceding it
+    if (!is_linear(after) && after.kind != OpKind::gate) continue;
+    Op before = mean;
+    before.inputs = {after.inputs[0]};
+    before.output = mean.output + "/" + after.name;
+    after.name = mean.name + "/" + after.name;
+    after.inputs[0] = before.output;
+    after.output = mean.output;
+    after.absorbed.clear();
+    for (std::string& name : after.parameters) {
+      if (name.empty()) continue;
+      const std::string copy = after.name + "/" + name;
+      graph.parameters[copy] = graph.parameters.at(name);
+      values.borrow(copy, values.at(name));
+      name = copy;
+    }
+    graph.ops[i] = std::move(before);
+    insert(graph, i + 1, std::move(after));
+    means.erase({mean.inputs[0], mean.attributes.extent});
+    means.emplace(std::pair{mean.inputs[0], mean.attributes.extent}, mean.output);
+    i--;  // the mean may move on
+  }
+}
+
+void fuse_gates(Graph& graph) {
+  for (size_t i = 0; i < graph.ops.size(); i++) {
+    const Op gate = graph.ops[i];
+    const Op* conv = gate.kind == OpKind::gate ? open_producer(graph, gate.inputs[0]) : nullptr;
+    if (!conv || !is_pointwise(*conv) || !item(conv->inputs, 1).empty() || !item(conv->inputs, 3).empty()) continue;
+    // sigmoid(z), times the scale that is there already
+    const std::string before = item(conv->inputs, 2);
+    Op scale{before.empty() ? OpKind::activation : OpKind::gate, gate.name + ".scale", {gate.inputs[1]}, gate.output + ".scale", {}, {}};
+    if (before.empty())
+      scale.attributes.function = Function::sigmoid;
+    else
+      scale.inputs = {before, gate.inputs[1]};
+    Op fused = *conv;
+    fused.inputs = {conv->inputs[0], "", scale.output};
+    fused.output = gate.output;
+    absorb(fused, gate);
+    const size_t from = producer(graph, conv->output);
+    graph.ops[i] = std::move(fused);
+    insert(graph, i, std::move(scale));
+    erase(graph, from);
+  }
+}
+
+void fuse_shortcuts(Graph& graph) {
+  for (size_t i = 0; i < graph.ops.size(); i++) {
+    const Op add = graph.ops[i];
+    if (add.kind != OpKind::add || add.inputs[0] == add.inputs[1]) continue;
+    for (const size_t k : {0, 1}) {
+      const Op *expand = open_sum(graph, add.inputs[k]), *shortcut = open_sum(graph, add.inputs[1 - k]);
+      if (!expand || !shortcut || !is_pointwise(*expand) || !mixes_channels(*shortcut) || shortcut->inputs.size() > 1) continue;
+      Op fused = *expand;
+      fused.inputs = {expand->inputs[0], "", item(expand->inputs, 2), shortcut->inputs[0]};
+      fused.parameters = {expand->parameters[0], item(expand->parameters, 1), shortcut->parameters[0], item(shortcut->parameters, 1)};
+      fused.attributes.shortcut_stride = shortcut->attributes.stride;
+      absorb(fused, *shortcut);
+      end_in(graph, i, std::move(fused), {expand->output, shortcut->output});
+      break;
+    }
   }
 }
 
@@ -86,20 +201,25 @@ void fuse_residuals(Graph& graph) {
     if (add.kind != OpKind::add || add.inputs[0] == add.inputs[1]) continue;
     // the summand written last is the warmest in cache: better read as the residual's partner than as the residual
     const size_t first = producer(graph, add.inputs[0]), second = producer(graph, add.inputs[1]);
-    for (const int partner : {second > first ? 1 : 0, second > first ? 0 : 1}) {
-      const Op* conv = open_producer(graph, add.inputs[static_cast<size_t>(partner)]);
-      if (!conv || conv->kind != OpKind::conv || conv->inputs.size() > 1) continue;
+    for (const size_t k : {second > first ? 1 : 0, second > first ? 0 : 1}) {
+      const Op* conv = open_sum(graph, add.inputs[k]);
+      if (!conv) continue;
       Op fused = *conv;
-      fused.inputs.push_back(add.inputs[static_cast<size_t>(1 - partner)]);
-      fused.attributes.function = add.attributes.function;
-      fused.output = add.output;
-      const size_t from = producer(graph, conv->output);
-      graph.ops[i] = std::move(fused);
-      erase(graph, from);
-      i--;
+      fused.inputs.resize(std::max<size_t>(2, conv->inputs.size()));
+      fused.inputs[1] = add.inputs[1 - k];
+      end_in(graph, i, std::move(fused), {conv->output});
       break;
     }
   }
+}
+
+void fuse_for_inference(Graph& graph, ParameterValues& values) {
+  fold_batch_norms(graph, values);
+  move_means(graph, values);
+  fuse_gates(graph);
+  fuse_activations(graph, Purpose::inference);
+  fuse_shortcuts(graph);
+  fuse_residuals(graph);
 }
 
 }  // namespace tvn

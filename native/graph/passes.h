@@ -35,8 +35,23 @@ enum class Purpose { inference, training };
  */
 void fuse_activations(Graph& graph, Purpose purpose);
 
-/** Inference: add moves into a convolution that feeds it, which accumulates onto the other summand. */
+/**
+ * Inference: the mean of a pointwise convolution becomes the convolution of the mean, and the mean of a gated tensor the gate of the mean
+ * (both are linear), so that a block's gates follow from its narrow tensor, before the expand convolution runs.
+ */
+void move_means(Graph& graph, ParameterValues& values);
+
+/** Inference, after move_means: a gate becomes the scale of the pointwise convolution before it. */
+void fuse_gates(Graph& graph);
+
+/** Inference: where two convolutions of single pixels meet in an add, one takes in the other: both accumulate into one tensor. */
+void fuse_shortcuts(Graph& graph);
+
+/** Inference: any other add moves into a convolution that feeds it, which accumulates onto the other summand. */
 void fuse_residuals(Graph& graph);
+
+/** All of the passes for inference. */
+void fuse_for_inference(Graph& graph, ParameterValues& values);
 
 constexpr float batch_norm_epsilon = 1e-5f;
 

@@ -15,6 +15,10 @@ int count(const Graph& graph, OpKind kind) {
   return static_cast<int>(std::count_if(graph.ops.begin(), graph.ops.end(), [&](const Op& op) { return op.kind == kind; }));
 }
 
+const Op& find(const Graph& graph, const std::string& name) {
+  return *std::find_if(graph.ops.begin(), graph.ops.end(), [&](const Op& op) { return op.name == name; });
+}
+
 void expect_close(const std::vector<float>& got, const std::vector<float>& want, float tolerance = 2e-5f) {
   ASSERT_EQ(got.size(), want.size());
   float largest = 0;
@@ -77,14 +81,57 @@ TEST_F(Passes, FuseActivationsForTrainingKeepsHswishAfterAdd) {
   expect_close(run(), want_);
 }
 
+TEST_F(Passes, MoveMeans) {
+  build();
+  fold_batch_norms(graph_, values_);
+  move_means(graph_, values_);
+  EXPECT_EQ(find(graph_, "expand.norm.mean").inputs[0], "temporal.norm.activation") << "the narrow tensor";
+  expect_close(run(), want_);
+  check(graph_);
+}
+
+/** Squeeze-excitation, then context gating. */
+TEST_F(Passes, TwoGatesNeedOneMean) {
+  test::GraphBuilder g(random_, {1, 3, 5, 4, 3});
+  const std::string expand = g.conv("expand", "normalized", {1, 1, 1}, {1, 1, 1}, 3, 12, true);
+  const std::string squeezed = g.gate(expand, g.conv("squeeze", g.mean(expand), {1, 1, 1}, {1, 1, 1}, 12, 12, true));
+  const std::string gated = g.gate(squeezed, g.conv("context", g.mean(squeezed), {1, 1, 1}, {1, 1, 1}, 12, 12, true));
+  graph_ = g.build(g.dense(g.mean(g.activation(gated, Function::relu)), 12, 4));
+  values_ = g.parameters();
+  clips_ = test::random_clips(random_, graph_, 2);
+  want_ = test::run_graph(graph_, values_, clips_, 2);
+  move_means(graph_, values_);
+  EXPECT_EQ(count(graph_, OpKind::mean), 2) << "one of the narrow tensor, one in the head";
+  expect_close(run(), want_);
+  fuse_gates(graph_);
+  EXPECT_EQ(count(graph_, OpKind::gate), 2) << "of vectors: the mean's and the product of both scales";
+  expect_close(run(), want_);
+  fuse_for_inference(graph_, values_);
+  EXPECT_EQ(count(graph_, OpKind::activation), 1) << "the sigmoid that two read";
+  EXPECT_EQ(find(graph_, "expand").output, "expand.gated.gated.activation");
+  expect_close(run(), want_);
+  check(graph_);
+}
+
+TEST_F(Passes, FuseShortcuts) {
+  build();
+  fold_batch_norms(graph_, values_);
+  move_means(graph_, values_);
+  fuse_gates(graph_);
+  fuse_shortcuts(graph_);
+  EXPECT_EQ(find(graph_, "expand").inputs,
+            (std::vector<std::string>{"temporal.norm.activation", "", "expand.norm.gated.scale", "normalized"}));
+  EXPECT_EQ(count(graph_, OpKind::add), 1) << "a depthwise layer takes no shortcut";
+  expect_close(run(), want_);
+  check(graph_);
+}
+
 TEST_F(Passes, AllOfInference) {
   for (const bool smooth : {false, true}) {
     build(smooth);
-    fold_batch_norms(graph_, values_);
-    fuse_activations(graph_, Purpose::inference);
-    EXPECT_EQ(count(graph_, OpKind::activation), 0);
-    fuse_residuals(graph_);
-    EXPECT_EQ(count(graph_, OpKind::add), 0) << "both sums have a convolution to go into";
+    fuse_for_inference(graph_, values_);
+    for (const OpKind kind : {OpKind::activation, OpKind::gate, OpKind::add, OpKind::batch_norm})
+      EXPECT_EQ(count(graph_, kind), 0) << row(kind).kind;
     expect_close(run(), want_);
     check(graph_);
   }

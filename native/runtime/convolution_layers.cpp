@@ -1,12 +1,19 @@
 #include <algorithm>
 
 #include "core/buffer.h"
+#include "core/error.h"
 #include "kernels/conv/conv.h"
 #include "kernels/depthwise/depthwise.h"
 #include "runtime/layer.h"
 
 namespace tvn {
 namespace {
+
+/** What fusing passes make has no backward pass. */
+void require_inference(const LayerOptions& options) {
+  if (options.purpose == Purpose::training)
+    throw Error("ERR_GRAPH_INVALID", "a convolution with residual, scale or shortcut cannot be trained");
+}
 
 class ConvLayer final : public Layer {
  public:
@@ -18,6 +25,7 @@ class ConvLayer final : public Layer {
         weight_gradient_(tvn::select(conv_weight_gradient_kernels(), o.isa, shape_)),
         packed_(forward_.packed_size(shape_)),
         scratch_(forward_.scratch_size(shape_, o.threads)) {
+    if (node.inputs.size() > 1) require_inference(o);
     if (o.purpose == Purpose::inference) return;
     transposed_ = Buffer<float>(data_gradient_.packed_size(shape_));
     scratch_ = std::max({scratch_, data_gradient_.scratch_size(shape_, o.threads), weight_gradient_.scratch_size(shape_, o.threads)});
@@ -31,8 +39,8 @@ class ConvLayer final : public Layer {
   void pack(const Operands& at, ThreadPool& pool) override { forward_.pack(shape_, at.parameters[0], packed_.data(), pool); }
 
   void forward(const Operands& at, const Run& run) override {
-    const float* residual = at.x.size() > 1 ? at.x[1] : nullptr;
-    forward_.run(shape_, {at.x[0], packed_.data(), at.parameters[1], residual, function_, at.y, at.scratch}, run.pool);
+    const auto input = [&](size_t i) { return i < at.x.size() ? at.x[i] : nullptr; };
+    forward_.run(shape_, {at.x[0], packed_.data(), at.parameters[1], input(1), function_, at.y, at.scratch, input(2)}, run.pool);
   }
 
   void backward(const Operands& at, const Run& run) override {
@@ -49,6 +57,47 @@ class ConvLayer final : public Layer {
   const ConvKernel<ConvDataGradientArgs>& data_gradient_;
   const ConvKernel<ConvWeightGradientArgs>& weight_gradient_;
   Buffer<float> packed_, transposed_;
+  size_t scratch_;
+};
+
+/** With a shortcut; in inference only. */
+class ConvSumLayer final : public Layer {
+ public:
+  ConvSumLayer(const Program& program, const Node& node, const LayerOptions& o)
+      : shape_{{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window},
+               {batched(program.shape(node.inputs[3]), o.batch), batched(program.shape(node.output), o.batch), node.shortcut_window}},
+        function_(node.attributes.function),
+        kernel_(select(conv_sum_kernels(), o.isa)),
+        shortcut_at_(kernel_.packed_size(shape_.expand)),
+        packed_(shortcut_at_ + kernel_.packed_size(shape_.shortcut)),
+        scratch_(kernel_.scratch_size(shape_, o.threads)) {
+    require_inference(o);
+  }
+
+  const char* kernel() const override { return kernel_.name; }
+  bool packs(size_t slot) const override { return slot == 0 || slot == 2; }
+  std::span<const float> packed() const override { return {packed_.data(), packed_.size()}; }
+  size_t scratch() const override { return scratch_; }
+
+  void pack(const Operands& at, ThreadPool& pool) override {
+    kernel_.pack(shape_.expand, at.parameters[0], packed_.data(), pool);
+    kernel_.pack(shape_.shortcut, at.parameters[2], packed_.data() + shortcut_at_, pool);
+  }
+
+  void forward(const Operands& at, const Run& run) override {
+    kernel_.run(shape_,
+                {at.x[0], packed_.data(), at.parameters[1], at.x[2], at.x[3], packed_.data() + shortcut_at_, at.parameters[3], function_,
+                 at.y, at.scratch},
+                run.pool);
+  }
+  void backward(const Operands&, const Run&) override {}
+
+ private:
+  ConvSumShape shape_;
+  Function function_;
+  const ConvSumKernel& kernel_;
+  size_t shortcut_at_;
+  Buffer<float> packed_;
   size_t scratch_;
 };
 
@@ -86,6 +135,7 @@ class DepthwiseLayer final : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_convolution_layer(const Program& program, const Node& node, const LayerOptions& options) {
+  if (node.kind == OpKind::conv && node.has(3)) return std::make_unique<ConvSumLayer>(program, node, options);
   if (node.kind == OpKind::conv) return std::make_unique<ConvLayer>(program, node, options);
   return std::make_unique<DepthwiseLayer>(program, node, options);
 }

@@ -4,25 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "graph/memory_plan.h"
 #include "runtime/memory.h"
 
 namespace tvn {
-namespace {
-
-Graph fuse(Graph graph, ParameterValues& values) {
-  fold_batch_norms(graph, values);
-  fuse_activations(graph, Purpose::inference);
-  fuse_residuals(graph);
-  return graph;
-}
-
-}  // namespace
-
 Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
   check(graph);  // the passes rely on a legal graph
-  program_ = check(fuse(graph, values));
+  Graph fused = graph;
+  fuse_for_inference(fused, values);
+  program_ = check(fused);
   size_t largest = 0;
   for (const TensorInfo& tensor : program_.tensors)
     largest = std::max(largest, static_cast<size_t>(batched(tensor.shape, options.batch).size()));
@@ -67,7 +59,8 @@ void Plan::bind_tensors() {
   const int end = static_cast<int>(layers_.size());
   std::vector<int> last(program_.tensors.size(), 0), storage(program_.tensors.size(), -1);
   for (int i = 0; i < end; i++)
-    for (const int x : program_.nodes[static_cast<size_t>(i)].inputs) last[static_cast<size_t>(x)] = i;
+    for (const int x : program_.nodes[static_cast<size_t>(i)].inputs)
+      if (x >= 0) last[static_cast<size_t>(x)] = i;
   last[static_cast<size_t>(program_.output)] = end;
 
   std::vector<Lifetime> lifetimes;
@@ -93,8 +86,9 @@ void Plan::bind_tensors() {
   arena_ = Buffer<uint8_t>(plan.bytes);
   std::fill(arena_.begin(), arena_.end(), uint8_t{0});  // page faults now, not in the first run
   const auto address = [&](size_t lifetime) { return reinterpret_cast<float*>(arena_.data() + plan.offsets[lifetime]); };
-  const auto tensor = [&](int index) {
-    return storage[static_cast<size_t>(index)] < 0 ? nullptr : address(static_cast<size_t>(storage[static_cast<size_t>(index)]));
+  const auto tensor = [&](int index) -> float* {
+    if (index < 0 || storage[static_cast<size_t>(index)] < 0) return nullptr;
+    return address(static_cast<size_t>(storage[static_cast<size_t>(index)]));
   };
   for (size_t i = 0; i < layers_.size(); i++) {
     const Node& node = program_.nodes[i];
@@ -107,22 +101,20 @@ void Plan::bind_tensors() {
 }
 
 void Plan::describe(const Graph& before) {
-  // an op went into the stage that writes its output, or into the first later stage that is left of the fused chain
-  std::vector<std::string> pending;
-  size_t next = 0;
+  std::map<std::string, size_t> place;  // in the graph as it was
+  for (size_t i = 0; i < before.ops.size(); i++) place[before.ops[i].name] = i;
   for (size_t i = 0; i < layers_.size(); i++) {
     const Node& node = program_.nodes[i];
-    const std::string& written = program_.tensors[static_cast<size_t>(node.output)].name;
-    while (next < before.ops.size()) {
-      pending.push_back(before.ops[next].name);
-      if (before.ops[next++].output == written) break;
-    }
+    std::vector<std::string> ops = node.absorbed;
+    ops.push_back(node.name);
+    std::erase_if(ops, [&](const std::string& name) { return !place.contains(name); });
+    std::sort(ops.begin(), ops.end(), [&](const std::string& a, const std::string& b) { return place[a] < place[b]; });
     int64_t bytes = batched(program_.shape(node.output), options_.batch).size() * 4;
-    for (const int x : node.inputs) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
+    for (const int x : node.inputs)
+      if (x >= 0) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
     for (const int p : node.parameters)
       if (p >= 0) bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
-    stages_.push_back({node.name, std::move(pending), layers_[i]->kernel(), multiply_accumulates(program_, node) * options_.batch, bytes});
-    pending.clear();
+    stages_.push_back({node.name, std::move(ops), layers_[i]->kernel(), multiply_accumulates(program_, node) * options_.batch, bytes});
   }
 }
 

@@ -21,7 +21,9 @@ inline std::vector<float> run_graph(const Graph& graph, const ParameterValues& v
     const auto layer = make_layer(program, node, {batch, Purpose::inference, Isa::reference, 1});
     Operands at;
     for (const int x : node.inputs)
-      at.x.push_back(x == program.input ? reinterpret_cast<const float*>(clips.data()) : tensors[static_cast<size_t>(x)].data());
+      at.x.push_back(x < 0                ? nullptr
+                     : x == program.input ? reinterpret_cast<const float*>(clips.data())
+                                          : tensors[static_cast<size_t>(x)].data());
     for (const int p : node.parameters) {
       if (p >= 0) {
         const auto value = values.at(program.parameters[static_cast<size_t>(p)].name);

@@ -7,11 +7,13 @@
 namespace tvn {
 
 namespace avx2 {
+extern const ConvSumKernel conv_sum;
 extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx2
 namespace avx512 {
+extern const ConvSumKernel conv_sum;
 extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
@@ -25,7 +27,7 @@ std::size_t no_scratch(const ConvShape&, int) { return 0; }
 void copy_weights(const ConvShape& s, const float* w, float* packed, ThreadPool&) { std::copy_n(w, weights(s), packed); }
 
 void forward_reference(const ConvShape& s, const ConvForwardArgs& a, ThreadPool&) {
-  conv_forward_reference(s, a.x, a.packed, a.bias, a.residual, a.function, a.y);
+  conv_forward_reference(s, a.x, a.packed, a.bias, a.residual, a.function, a.y, a.scale);
 }
 void data_gradient_reference(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool&) {
   conv_data_gradient_reference(s, a.dy, a.packed, a.accumulate, a.dx);
@@ -34,7 +36,21 @@ void weight_gradient_reference(const ConvShape& s, const ConvWeightGradientArgs&
   conv_weight_gradient_reference(s, a.x, a.dy, a.dw, a.db);
 }
 
+void sum_reference(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool&) {
+  conv_sum_reference(s, a.x, a.packed, a.bias, a.scale, a.shortcut_x, a.shortcut_packed, a.shortcut_bias, a.function, a.y);
+}
+std::size_t no_sum_scratch(const ConvSumShape&, int) { return 0; }
+
 }  // namespace
+
+std::span<const ConvSumKernel> conv_sum_kernels() {
+  static const ConvSumKernel list[] = {
+      avx512::conv_sum,
+      avx2::conv_sum,
+      {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
+  };
+  return list;
+}
 
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {

@@ -1,6 +1,6 @@
 // Dense convolution: pointwise, spatial and temporal are one op.
 //
-//   y[n,ot,oh,ow,oc] = f(bias[oc] + residual[…] + Σ x[n, ot·ST+kt−PT, oh·SH+kh−PH, ow·SW+kw−PW, c] · w[kt,kh,kw,c,oc])
+//   y[n,ot,oh,ow,oc] = f(residual[…] + scale[n,oc] · (bias[oc] + Σ x[n, ot·ST+kt−PT, oh·SH+kh−PH, ow·SW+kw−PW, c] · w[kt,kh,kw,c,oc]))
 //
 // over the taps that fall inside x. x, y, dx, dy are NTHWC, w is [KT,KH,KW,C,OC], all f32, none overlap. Every element of a
 // result is summed in an order that depends on the shape alone, so results are bit-identical for any number of threads.
@@ -13,6 +13,7 @@
 
 #include "core/enums.h"
 #include "core/isa.h"
+#include "core/kernel_list.h"
 #include "core/shape.h"
 #include "core/thread_pool.h"
 
@@ -31,6 +32,7 @@ struct ConvForwardArgs {
   Function function;
   float* y;
   float* scratch;
+  const float* scale = nullptr;  // [N,OC], or null for ones
 };
 
 /** dx (+)= gradient with respect to x. */
@@ -72,6 +74,34 @@ const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allow
   return list.back();
 }
 
+/** Two pointwise convolutions that meet in a sum, the end of a block with a shortcut: y = f(scale · (bias + Σ x·w) + bias₂ + Σ x₂·w₂). */
+struct ConvSumShape {
+  ConvShape expand, shortcut;  // with the same y
+};
+
+struct ConvSumArgs {
+  const float* x;
+  const float* packed;  // from ConvSumKernel::pack of expand
+  const float* bias;    // [OC], or null
+  const float* scale;   // [N,OC], or null
+  const float* shortcut_x;
+  const float* shortcut_packed;
+  const float* shortcut_bias;  // [OC], or null
+  Function function;
+  float* y;
+  float* scratch;
+};
+
+struct ConvSumKernel {
+  const char* name;
+  Isa isa;
+  std::size_t (*packed_size)(const ConvShape&);
+  void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
+  std::size_t (*scratch_size)(const ConvSumShape&, int threads);
+  void (*run)(const ConvSumShape&, const ConvSumArgs&, ThreadPool&);
+};
+
+std::span<const ConvSumKernel> conv_sum_kernels();
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels();
 std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels();
 std::span<const ConvKernel<ConvWeightGradientArgs>> conv_weight_gradient_kernels();

@@ -5,8 +5,9 @@
 // (conv_tile.inl), rows × columns of dw for the weight gradient (conv_update.inl). The order in which a sum is formed follows from
 // shape and instruction set: neither the tile nor the thread that computes it matters.
 //
-// Scratch: per thread two offsets for every position of a block and a copy of its input, at most 64 Ki floats (weight gradient: 256 Ki)
-// or one window if that is more; for the weight gradient also copies of dw, together at most 1 Mi floats, or one where it lies transposed.
+// Scratch: per thread two offsets for every position of a block (three for a sum of two) and a copy of its input, at most 64 Ki floats
+// (weight gradient: 256 Ki) or one window if that is more; for the weight gradient also copies of dw, together at most 1 Mi floats, or one
+// where it lies transposed.
 #include "core/simd/common.inl"
 #include "core/simd/math.inl"
 //
@@ -31,6 +32,7 @@ extern const ConvKernel<ConvForwardArgs> conv_forward;
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 extern const ConvKernel<ConvForwardArgs> conv_forward_winograd;
+extern const ConvSumKernel conv_sum;
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd;
 
 constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd{"conv_forward_f32_winograd_" TVN_STRING(TVN_ISA),
@@ -51,6 +53,8 @@ constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd{"conv_dat
                                                                        winograd_gradient_pays};
 constexpr ConvKernel<ConvForwardArgs> conv_forward{
     "conv_forward_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, forward_scratch_size, forward};
+constexpr ConvSumKernel conv_sum{
+    "conv_sum_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, sum_scratch_size, forward_sum};
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient{"conv_data_gradient_f32_" TVN_STRING(TVN_ISA),
                                                               Isa::TVN_ISA,
                                                               data_gradient_packed_size,

@@ -59,6 +59,20 @@ void pack(const Problem& p, const WeightsOfTap& weights, float* packed, ThreadPo
   });
 }
 
+/** One of the convolutions that are summed. All have the grid of the first. */
+struct Source {
+  Problem problem;
+  const float* x;
+  const float* packed;
+  const float* bias;
+};
+struct Sources {
+  const Source* first;
+  int64_t count;
+  const Source* begin() const { return first; }
+  const Source* end() const { return first + count; }
+};
+
 /** Cut so that `threads` have several tasks each, if there is so much to do. Neither the cut nor the tasks change a sum. */
 inline Grid forward_grid(const Problem& p, int threads) {
   int64_t most = most_positions;
@@ -66,68 +80,99 @@ inline Grid forward_grid(const Problem& p, int threads) {
   while (threads > 1 && most > 48 && blocks(p, g) * panels(p) < 8 * threads) g = cut(p, most /= 2, block_floats);
   return g;
 }
-
-/** Scratch of a thread: the offsets of a block's positions, and its copy. */
-struct ThreadScratch {
-  int64_t offsets, copy;  // floats
-  int64_t size() const { return offsets + copy; }
-};
-inline ThreadScratch thread_scratch(const Problem& p, const Grid& g) {
-  const auto lines = [](int64_t floats) { return ceil_div(floats, 16) * 16; };
-  return {lines(2 * g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float))), needs_copy(p) ? lines(g.box * copy_pitch(p)) : 0};
+/** The source that reads the most decides how large a block may be. */
+inline Grid forward_grid(Sources sources, int threads) {
+  const auto reads = [](const Source& s) { return s.problem.c * s.problem.t.stride * s.problem.h.stride * s.problem.w.stride; };
+  const Source* widest_source = sources.first;
+  for (const Source& s : sources)
+    if (reads(s) > reads(*widest_source)) widest_source = &s;
+  return forward_grid(widest_source->problem, threads);
 }
 
-/** target = function(bias + add + Σ x · w) on the grid of the problem. */
+/** Scratch of a thread, in floats: where a block's positions land, and for every source where they are read and perhaps a copy of them. */
+struct ThreadScratch {
+  int64_t sources, offsets, copies;
+  int64_t size() const { return offsets * (1 + sources) + copies; }
+};
+constexpr int64_t copy_floats(const Problem& p, int64_t box) { return needs_copy(p) ? ceil_div(box * copy_pitch(p), 16) * 16 : 0; }
+/** Inputs under a block of the largest extents. */
+inline int64_t box(const Problem& p, const Grid& g) {
+  const auto part = [](const Axis& a, int64_t parts) { return extent(a, ceil_div(a.out, larger(parts, 1))); };
+  return part(p.t, g.t) * part(p.h, g.h) * part(p.w, g.w);
+}
+inline ThreadScratch thread_scratch(Sources sources, const Grid& g) {
+  ThreadScratch t{sources.count, ceil_div(g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float)), 16) * 16, 0};
+  for (const Source& s : sources) t.copies += copy_floats(s.problem, box(s.problem, g));
+  return t;
+}
+inline int64_t correlate_scratch(Sources sources, int threads) {
+  return threads * thread_scratch(sources, forward_grid(sources, threads)).size();
+}
+
+/** What becomes of the sums. */
 struct Correlation {
-  const float* x;
-  const float* packed;
-  const float* bias;
+  const float* scale;  // of the first source, by clip; null for none
   const float* add;
   Function function;
   float* target;
   float* scratch;
 };
 
-void correlate(const Problem& p, const Correlation& a, ThreadPool& pool) {
-  const Grid g = forward_grid(p, pool.threads());
-  const ThreadScratch scratch = thread_scratch(p, g);
+/** target = function(add + scale · (bias + Σ x·w) + Σ over the other sources) on the grid of the problems. */
+void correlate(Sources sources, const Correlation& a, ThreadPool& pool) {
+  const Problem& p = sources.first->problem;
+  const Grid g = forward_grid(sources, pool.threads());
+  const ThreadScratch scratch = thread_scratch(sources, g);
   const int64_t all = panels(p), n = blocks(p, g);
   if (n == 0) return;
   const int64_t groups = pool.threads() == 1 ? 1 : smaller(all, ceil_div(8 * pool.threads(), n));
   pool.run(n * groups, [&](int64_t task, int thread) {
-    float* mine = a.scratch + thread * scratch.size();
-    int64_t* read = reinterpret_cast<int64_t*>(mine);
-    int64_t* write = read + g.positions;
-    const Block b = block(p, g, task / groups);
-    const View v = view(p, b, a.x, mine + scratch.offsets);
-    offsets(p, b, v, read, write);
-
-    const int64_t group = task % groups, begin = all * group / groups, end = all * (group + 1) / groups, rows = positions(b);
-    const int64_t next = smaller(task + 1, n * groups - 1) / groups;
-    Ahead ahead(region(p, block(p, g, next), a.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), packed_steps(p));
-    // Where pixels lie side by side, a row of taps is one run.
-    Tile t{
-        .x = v.origin, .kt = p.t.taps, .kh = p.h.taps, .run = run(p), .pitch_t = v.pitch_t, .pitch_h = v.pitch_h, .function = a.function};
-    for (int64_t i = begin; i < end; i++) {
-      const Panel q = panel(p, i);
-      const int64_t first_channel = q.first * channels_per_vector(p.oc);
-      t.w = a.packed + q.first * lanes * packed_steps(p);
-      t.bias = a.bias ? a.bias + first_channel : nullptr;
-      t.add = a.add ? a.add + first_channel : nullptr;
-      t.y = a.target + first_channel;
-      t.channels = smaller(q.vectors * channels_per_vector(p.oc), p.oc - first_channel);
-      t.read = read;
-      t.write = write;
-      const int64_t tiles = ceil_div(rows, max_rows(q.vectors)), count = rows / tiles, longer = rows % tiles;
-      const auto function = [&](int64_t n_rows) {
-        return paired(p.oc) ? tile_function<true>(n_rows, q.vectors) : tile_function<false>(n_rows, q.vectors);
-      };
-      TileFunction* const functions[] = {function(count), longer ? function(count + 1) : nullptr};
-      for (int64_t j = 0; j < tiles; j++) {
-        t.ahead = ahead.call();
-        functions[j < longer](t);
-        t.read += count + (j < longer);
-        t.write += count + (j < longer);
+    float* next_scratch = a.scratch + thread * scratch.size();
+    const auto take = [&](int64_t floats) { return (next_scratch += floats) - floats; };
+    const int64_t group = task % groups, begin = all * group / groups, end = all * (group + 1) / groups;
+    const Block b = block(p, g, task / groups), next = block(p, g, smaller(task + 1, n * groups - 1) / groups);
+    const int64_t rows = positions(b);
+    int64_t* write = reinterpret_cast<int64_t*>(take(scratch.offsets));
+    for (int64_t k = 0; k < sources.count; k++) {
+      const Source& s = sources.first[k];
+      int64_t* read = reinterpret_cast<int64_t*>(take(scratch.offsets));
+      const View v = view(s.problem, b, s.x, take(copy_floats(s.problem, box(s.problem, g))));
+      offsets(s.problem, b, v, read, write);
+      const int64_t steps = packed_steps(s.problem);
+      Ahead ahead(region(s.problem, next, s.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), steps);
+      const bool is_last = k == sources.count - 1;
+      const float* add = k == 0 ? a.add : a.target;  // still near
+      // Where pixels lie side by side, a row of taps is one run.
+      Tile t{.x = v.origin,
+             .kt = s.problem.t.taps,
+             .kh = s.problem.h.taps,
+             .run = run(s.problem),
+             .pitch_t = v.pitch_t,
+             .pitch_h = v.pitch_h,
+             .function = is_last ? a.function : Function::none};
+      for (int64_t i = begin; i < end; i++) {
+        const Panel q = panel(p, i);
+        const int64_t first_channel = q.first * channels_per_vector(p.oc);
+        const auto of_panel = [&](const float* channels) { return channels ? channels + first_channel : nullptr; };
+        t.w = s.packed + q.first * lanes * steps;
+        t.bias = of_panel(s.bias);
+        t.scale = k == 0 && a.scale ? a.scale + b.n * p.oc + first_channel : nullptr;
+        t.add = of_panel(add);
+        t.y = a.target + first_channel;
+        t.channels = smaller(q.vectors * channels_per_vector(p.oc), p.oc - first_channel);
+        t.read = read;
+        t.write = write;
+        const int64_t tiles = ceil_div(rows, max_rows(q.vectors)), count = rows / tiles, longer = rows % tiles;
+        const auto function = [&](int64_t n_rows) {
+          return paired(p.oc) ? tile_function<true>(n_rows, q.vectors) : tile_function<false>(n_rows, q.vectors);
+        };
+        TileFunction* const functions[] = {function(count), longer ? function(count + 1) : nullptr};
+        for (int64_t j = 0; j < tiles; j++) {
+          t.ahead = ahead.call();
+          functions[j < longer](t);
+          t.read += count + (j < longer);
+          t.write += count + (j < longer);
+        }
       }
     }
   });
@@ -144,12 +189,33 @@ void forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool&
 }
 
 std::size_t forward_scratch_size(const ConvShape& s, int threads) {
-  const Problem p = forward_problem(s);
-  return static_cast<std::size_t>(threads * thread_scratch(p, forward_grid(p, threads)).size());
+  const Source source{forward_problem(s, s.x.n > 1), nullptr, nullptr, nullptr}, flat{forward_problem(s), nullptr, nullptr, nullptr};
+  return static_cast<std::size_t>(larger(correlate_scratch({&source, 1}, threads), correlate_scratch({&flat, 1}, threads)));
 }
 
 void forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
-  correlate(forward_problem(s), {a.x, a.packed, a.bias, a.residual, a.function, a.y, a.scratch}, pool);
+  const Source source{forward_problem(s, a.scale != nullptr), a.x, a.packed, a.bias};
+  correlate({&source, 1}, {a.scale, a.residual, a.function, a.y, a.scratch}, pool);
+}
+
+// Sum of two.
+
+/** Calls f with both sources, flattened only where they read the same grid of pixels. */
+template <class F>
+auto with_sum(const ConvSumShape& s, const ConvSumArgs& a, const F& f) {
+  const bool same = s.expand.x.rows() == s.shortcut.x.rows(), clips = s.expand.x.n > 1;
+  const auto problem = [&](const ConvShape& of) { return same ? forward_problem(of, clips) : unflattened_problem(of); };
+  const Source sources[] = {{problem(s.expand), a.x, a.packed, a.bias},
+                            {problem(s.shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};
+  return f(Sources{sources, 2});
+}
+
+std::size_t sum_scratch_size(const ConvSumShape& s, int threads) {
+  return with_sum(s, {}, [&](Sources sources) { return static_cast<std::size_t>(correlate_scratch(sources, threads)); });
+}
+
+void forward_sum(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool& pool) {
+  with_sum(s, a, [&](Sources sources) { correlate(sources, {a.scale, nullptr, a.function, a.y, a.scratch}, pool); });
 }
 
 // Data gradient.
@@ -213,9 +279,11 @@ void data_gradient_pack(const ConvShape& s, const float* w, float* packed, Threa
 
 std::size_t data_gradient_scratch_size(const ConvShape& s, int threads) {
   int64_t most = 0;
-  for_each_phase(s,
-                 [&](const GradientPhase& g) { most = larger(most, thread_scratch(g.problem, forward_grid(g.problem, threads)).size()); });
-  return static_cast<std::size_t>(threads * most);
+  for_each_phase(s, [&](const GradientPhase& g) {
+    const Source source{g.problem, nullptr, nullptr, nullptr};
+    most = larger(most, correlate_scratch({&source, 1}, threads));
+  });
+  return static_cast<std::size_t>(most);
 }
 
 void fill_with_zeros(float* x, int64_t size, ThreadPool& pool) {
@@ -231,7 +299,8 @@ void data_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool
   if (gaps && !a.accumulate) fill_with_zeros(a.dx, s.x.size(), pool);
   for_each_phase(s, [&](const GradientPhase& g) {
     if (taps(g.problem) == 0) return;
-    correlate(g.problem, {a.dy, a.packed + g.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
+    const Source source{g.problem, a.dy, a.packed + g.packed, nullptr};
+    correlate({&source, 1}, {nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
   });
 }
 

@@ -34,9 +34,9 @@ constexpr int64_t taps(const Problem& p) { return p.t.taps * p.h.taps * p.w.taps
 constexpr int64_t depth(const Problem& p) { return taps(p) * p.c; }  // K: terms of one result
 constexpr int64_t positions(const Problem& p) { return p.n * p.t.out * p.h.out * p.w.out; }
 
-/** Joins axes along which nothing is mixed, so that pointwise and temporal convolutions have long rows. */
-constexpr Problem flatten(Problem p) {
-  if (is_copied(p.t)) {
+/** Joins axes along which nothing is mixed, so that pointwise and temporal convolutions have long rows; with `clips`, those stay apart. */
+constexpr Problem flatten(Problem p, bool clips = false) {
+  if (is_copied(p.t) && !clips) {
     p.t = copied_axis(p.n * p.t.in);
     p.n = 1;
   }
@@ -50,12 +50,13 @@ constexpr Problem flatten(Problem p) {
   return p;
 }
 
-constexpr Problem forward_problem(const ConvShape& s) {
+constexpr Problem unflattened_problem(const ConvShape& s) {
   const auto axis = [](int64_t in, int64_t out, int taps, int stride, int64_t pad) { return Axis{in, out, taps, stride, pad, out, 0, 1}; };
   const Window& k = s.window;
-  return flatten({s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw),
-                  s.x.c, s.y.c});
+  return {s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw), s.x.c,
+          s.y.c};
 }
+constexpr Problem forward_problem(const ConvShape& s, bool clips = false) { return flatten(unflattened_problem(s), clips); }
 
 /** A box of output positions. */
 struct Block {

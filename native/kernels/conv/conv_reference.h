@@ -1,6 +1,8 @@
 // Dense convolution as its contract says it, one sum after the other.
 #pragma once
 
+#include <algorithm>
+
 #include "core/function.h"
 #include "kernels/conv/conv.h"
 
@@ -23,17 +25,34 @@ void for_each_conv_tap(const ConvShape& s, const F& f) {
           }
 }
 
-/** bias and residual may be null. */
+/** bias, scale and residual may be null. */
 template <class Real>
 void conv_forward_reference(const ConvShape& s, const Real* x, const Real* w, const Real* bias, const Real* residual, Function function,
-                            Real* y) {
+                            Real* y, const Real* scale = nullptr) {
   const int64_t C = s.x.c, OC = s.y.c;
-  for (int64_t i = 0; i < s.y.size(); i++) y[i] = (bias ? bias[i % OC] : Real(0)) + (residual ? residual[i] : Real(0));
+  for (int64_t i = 0; i < s.y.size(); i++) y[i] = bias ? bias[i % OC] : Real(0);
   for_each_conv_tap(s, [&](int64_t ix, int64_t iy, int64_t iw) {
     for (int64_t c = 0; c < C; c++)
       for (int64_t oc = 0; oc < OC; oc++) y[iy + oc] += x[ix + c] * w[iw + c * OC + oc];
   });
-  for (int64_t i = 0; i < s.y.size(); i++) y[i] = apply(function, y[i]);
+  const int64_t clip = s.y.size() / std::max<int64_t>(s.y.n, 1);
+  for (int64_t i = 0; i < s.y.size(); i++) {
+    const Real scaled = scale ? scale[i / clip * OC + i % OC] * y[i] : y[i];
+    y[i] = apply(function, residual ? residual[i] + scaled : scaled);
+  }
+}
+
+/** The biases and scale may be null. */
+template <class Real>
+void conv_sum_reference(const ConvSumShape& s, const Real* x, const Real* w, const Real* bias, const Real* scale, const Real* shortcut_x,
+                        const Real* shortcut_w, const Real* shortcut_bias, Function function, Real* y) {
+  const int64_t C = s.shortcut.x.c, OC = s.shortcut.y.c;
+  conv_forward_reference<Real>(s.expand, x, w, bias, nullptr, Function::none, y, scale);
+  for_each_conv_tap(s.shortcut, [&](int64_t ix, int64_t iy, int64_t iw) {
+    for (int64_t c = 0; c < C; c++)
+      for (int64_t oc = 0; oc < OC; oc++) y[iy + oc] += shortcut_x[ix + c] * shortcut_w[iw + c * OC + oc];
+  });
+  for (int64_t i = 0; i < s.shortcut.y.size(); i++) y[i] = apply(function, y[i] + (shortcut_bias ? shortcut_bias[i % OC] : Real(0)));
 }
 
 template <class Real>

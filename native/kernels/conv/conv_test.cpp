@@ -38,9 +38,9 @@ std::string describe(const ConvShape& s) {
 struct Case {
   ConvShape s;
   size_t misalign;
-  bool with_bias, with_residual, accumulate;
+  bool with_bias, with_residual, with_scale, accumulate;
   Function function;
-  GuardedBuffer<float> x, w, bias, residual, dy, dx_before;
+  GuardedBuffer<float> x, w, bias, residual, scale, dy, dx_before;
   std::vector<double> y, dx, dw, db;
 
   Case(const ConvShape& of, Random& random)
@@ -48,21 +48,24 @@ struct Case {
         misalign(hostile_misalignments[random.bits() % std::size(hostile_misalignments)]),
         with_bias(random.bits() % 4 != 0),
         with_residual(random.bits() % 2 != 0),
+        with_scale(random.bits() % 3 == 0),
         accumulate(random.bits() % 2 != 0),
         function(static_cast<Function>(random.bits() % 4)),
         x(random.buffer(s.x.size(), misalign)),
         w(random.buffer(s.window.taps() * s.x.c * s.y.c, misalign)),
         bias(random.buffer(s.y.c, misalign)),
         residual(random.buffer(s.y.size(), misalign)),
+        scale(random.buffer(s.y.n * s.y.c, misalign)),
         dy(random.buffer(s.y.size(), misalign)),
         dx_before(random.buffer(s.x.size(), misalign)),
         y(dy.size()),
         dx(to_double(dx_before)),
         dw(w.size()),
         db(bias.size()) {
-    const std::vector<double> xd = to_double(x), wd = to_double(w), bd = to_double(bias), rd = to_double(residual), dyd = to_double(dy);
+    const std::vector<double> xd = to_double(x), wd = to_double(w), bd = to_double(bias), rd = to_double(residual), sd = to_double(scale),
+                              dyd = to_double(dy);
     conv_forward_reference(s, xd.data(), wd.data(), with_bias ? bd.data() : nullptr, with_residual ? rd.data() : nullptr, function,
-                           y.data());
+                           y.data(), with_scale ? sd.data() : nullptr);
     conv_data_gradient_reference(s, dyd.data(), wd.data(), accumulate, dx.data());
     conv_weight_gradient_reference(s, xd.data(), dyd.data(), dw.data(), db.data());
   }
@@ -72,7 +75,7 @@ struct Case {
     kernel.pack(s, w.data(), packed.data(), pool);
     kernel.run(s,
                {x.data(), packed.data(), with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, function, out.data(),
-                scratch.data()},
+                scratch.data(), with_scale ? scale.data() : nullptr},
                pool);
     return out;
   }

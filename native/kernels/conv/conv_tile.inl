@@ -29,9 +29,10 @@ struct Tile {
   int64_t pitch_t, pitch_h;
   Function function;
   // for each panel of output channels
-  const float* w = nullptr;     // packed
-  const float* bias = nullptr;  // from here on at the panel's first channel; null for none
-  const float* add = nullptr;   // as y, null for none
+  const float* w = nullptr;      // packed
+  const float* bias = nullptr;   // from here on at the panel's first channel; null for none
+  const float* scale = nullptr;  // as bias
+  const float* add = nullptr;    // as y, null for none
   float* y = nullptr;
   int64_t channels = 0;  // of the panel
   // for each tile
@@ -89,11 +90,13 @@ void tile(const Tile& a) {
   const Vec least = broadcast(a.function == Function::relu ? 0.0f : -__builtin_inff());
   const auto finish = [&](int q, auto mask) {
     const Vec bias = a.bias ? load(a.bias + q * lanes, mask) : zero();
+    const Vec scale = a.scale ? load(a.scale + q * lanes, mask) : broadcast(1);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       const int64_t at = a.write[r] + q * lanes;
       const Vec total = Paired ? sum_pairs(sum[r][2 * q], 2 * q + 1 < Q ? sum[r][2 * q + 1] : zero()) : sum[r][q];
       Vec y = total + bias;
+      if (a.scale) y = y * scale;
       if (a.add) y = y + load(a.add + at, mask);
       store(a.y + at, max(least, y), mask);
     }

@@ -45,7 +45,10 @@ struct WeightGradientPlan {
   int64_t size() const { return depth(p) * p.oc; }
   /** Copies of dw in scratch: the first chunk may write to dw itself if the layout is the same. */
   int64_t copies() const { return k_in_lanes ? chunks : chunks - 1; }
-  ThreadScratch thread() const { return thread_scratch(p, grid); }
+  ThreadScratch thread() const {
+    const Source source{p, nullptr, nullptr, nullptr};
+    return thread_scratch({&source, 1}, grid);
+  }
   int64_t shared_floats() const { return ceil_div(copies() * size() + chunks * p.oc, 16) * 16; }
 };
 
@@ -123,8 +126,8 @@ class WeightGradient {
     float* mine = thread_memory + thread * plan.thread().size();
     const ThreadScratch scratch = plan.thread();
     int64_t* read = reinterpret_cast<int64_t*>(mine);
-    int64_t* write = read + plan.grid.positions;
-    float* copy = mine + scratch.offsets;
+    int64_t* write = reinterpret_cast<int64_t*>(mine + scratch.offsets);
+    float* copy = mine + 2 * scratch.offsets;
     for (int64_t b = begin; b < end; b++) {
       const Block where = block(plan.p, plan.grid, b);
       const View v = view(plan.p, where, args.x, copy);

@@ -20,12 +20,12 @@ bool winograd_gradient_supports(const ConvShape& s) { return can_winograd(s.wind
 
 constexpr Winograd winograd_forward_problem(const ConvShape& s) {
   const Window& k = s.window;
-  return {s.x.n * s.x.t, s.x.h, s.x.w, s.x.c, s.y.h, s.y.w, s.y.c, k.kh, k.sh, k.ph, k.pw};
+  return {s.x.n * s.x.t, s.x.t, s.x.h, s.x.w, s.x.c, s.y.h, s.y.w, s.y.c, k.kh, k.sh, k.ph, k.pw};
 }
 /** dx is dy convolved with the mirrored and transposed weights. */
 constexpr Winograd winograd_gradient_problem(const ConvShape& s) {
   const Window& k = s.window;
-  return {s.x.n * s.x.t, s.y.h, s.y.w, s.y.c, s.x.h, s.x.w, s.x.c, k.kh, 1, k.kh - 1 - k.ph, k.kw - 1 - k.pw};
+  return {s.x.n * s.x.t, s.x.t, s.y.h, s.y.w, s.y.c, s.x.h, s.x.w, s.x.c, k.kh, 1, k.kh - 1 - k.ph, k.kw - 1 - k.pw};
 }
 
 /** Brings the input of the block at `tile` near while this one is multiplied. */
@@ -144,7 +144,9 @@ void winograd_forward_pack(const ConvShape& s, const float* w, float* packed, Th
 
 void winograd_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
   const Winograd p = winograd_forward_problem(s);
-  with_filtering(p, [&](auto f) { winograd<decltype(f)>(p, {a.x, a.packed, a.bias, a.residual, a.function, a.y, a.scratch}, pool); });
+  with_filtering(p, [&](auto f) {
+    winograd<decltype(f)>(p, {a.x, a.packed, a.bias, a.scale, a.residual, a.function, a.y, a.scratch}, pool);
+  });
 }
 
 // Data gradient, stride 1.
@@ -165,7 +167,9 @@ void winograd_gradient_pack(const ConvShape& s, const float* w, float* packed, T
 void winograd_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
   const Winograd p = winograd_gradient_problem(s);
   const float* before = a.accumulate ? a.dx : nullptr;
-  with_filtering(p, [&](auto f) { winograd<decltype(f)>(p, {a.dy, a.packed, nullptr, before, Function::none, a.dx, a.scratch}, pool); });
+  with_filtering(p, [&](auto f) {
+    winograd<decltype(f)>(p, {a.dy, a.packed, nullptr, nullptr, before, Function::none, a.dx, a.scratch}, pool);
+  });
 }
 
 /**

@@ -6,9 +6,9 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-/** y[oc] = f(bias + add + Σ x·w), both passes that this computes. Images are frames. */
+/** y[oc] = f(add + scale · (bias + Σ x·w)), both passes that this computes. Images are frames. */
 struct Winograd {
-  int64_t images;
+  int64_t images, clip_images;
   int64_t h, w, c;     // x
   int64_t oh, ow, oc;  // y
   int64_t kernel, stride, ph, pw;
@@ -141,6 +141,7 @@ struct WinogradArgs {
   const float* x;
   const float* packed;
   const float* bias;
+  const float* scale;  // [clips, OC], null for none
   const float* add;
   Function function;
   float* y;
@@ -163,6 +164,7 @@ void winograd_output(const Winograd& p, const WinogradLayout<F>& l, const Strip&
       unroll<m>([&](auto i) TVN_INLINE { store(rows + (i * n + b) * lanes, out[i]); });
     }
     const Vec bias = a.bias ? load(a.bias + c, mask) : zero();
+    const Vec scale = a.scale ? load(a.scale + s.image / p.clip_images * p.oc + c, mask) : broadcast(1);
     for (int64_t i = 0; i < height; i++) {
       Vec in[n], out[m];
       unroll<n>([&](auto b) TVN_INLINE { in[b] = load(rows + (i * n + b) * lanes); });
@@ -171,7 +173,7 @@ void winograd_output(const Winograd& p, const WinogradLayout<F>& l, const Strip&
       unroll<m>([&](auto j) TVN_INLINE { __builtin_prefetch(a.y + at + (m + j) * p.oc, 1); });  // of the next tile
       unroll<m>([&](auto j) TVN_INLINE {
         if (j >= width) return;
-        Vec y = out[j] + bias;
+        Vec y = (out[j] + bias) * scale;
         if (a.add) y = y + load(a.add + at + j * p.oc, mask);
         store(a.y + at + j * p.oc, apply(a.function, y), mask);
       });
