@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { expect } from 'chai'
@@ -150,6 +150,10 @@ describe('from videos to predictions', () => {
       const evaluated = await tvn(['eval', '--model', out, '--data', videos, '--json', '--quiet'])
       expect(evaluated.code, evaluated.stderr).to.equal(0)
       expect(JSON.parse(evaluated.stdout)).to.have.keys('samples', 'top1', 'top5', 'perClass', 'confusion')
+
+      const tested = path.join(folder, 'tested')
+      cpSync(path.join(videos, 'test'), path.join(tested, 'test'), { recursive: true })
+      expect((await tvn(['eval', '--model', out, '--data', tested, '--json', '--quiet'])).stdout).to.equal(evaluated.stdout)
     })
 
     it('predict goes on when a file fails, and then exits with 1', async () => {
