@@ -3,7 +3,8 @@ import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
-import { cacheFolder, diskFull, removeStaleFiles, temporaryFile } from './cache.js'
+import { temporaryFile } from '../temporary.js'
+import { cacheFolder, diskFull } from './cache.js'
 import { hashFiles, sha256 } from './content-hash.js'
 import {
   type DataOptions,
@@ -77,7 +78,6 @@ async function decodeAll(dataset: Dataset, options: PrepareOptions, quarantined:
     { ...options, onProgress: undefined },
   )
   const folder = await cacheFolder(cacheDir, 'frames')
-  await removeStaleFiles(folder)
   const filesOf = new Map<string, string[]>()
   for (const [file, content] of contents) {
     if ('reason' in content) quarantined.push({ path: file, reason: content.reason })

@@ -13,7 +13,7 @@ import type { StudyEvent, StudyRecord } from './events.js'
 import { type SearchSettings, type StudyOptions, studyOptions } from './options.js'
 import { type Preflight, preflight } from './preflight.js'
 import { makeReport, type Report, writeReport } from './report.js'
-import { checkRunFolder, defaultRunFolder, makeRunFolder, runFolder } from './run-folder.js'
+import { checkRunFolder, defaultRunFolder, makeRunFolder, runFolder, sweepRunFolder } from './run-folder.js'
 import { runTrials } from './run-trials.js'
 import type { StudyState } from './state.js'
 import { createStudy, openStudy } from './storage/sqlite.js'
@@ -111,6 +111,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
 
   async function run(storage: Storage, root: string, dataset: PreparedDataset, pool: Pool): Promise<SearchResult> {
     const folder = runFolder(root)
+    await sweepRunFolder(folder)
     const study: Study = new Study(storage, seconds, (event) => report({ kind: 'event', event, state: study.state, elapsed: study.elapsed }))
     report({ kind: 'study', folder: root, state: study.state })
     const steps = {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
@@ -90,9 +90,12 @@ describe('search', () => {
     expect(interrupted.stderr).to.include(`everything so far is saved; go on with: tvn search --resume ${out('stopped')}`)
     expect(reportOf('stopped').best).to.equal(null)
 
+    for (const place of ['', 'trials']) writeFileSync(path.join(out('stopped'), place, '.x.999999999-ab.tmp'), '')
+
     const resumed = await tvn(['search', '--resume', out('stopped')], { env })
     expect(resumed.code, resumed.stderr).to.equal(0)
     expect(resumed.stderr).to.match(/resuming after [1-9] trials/)
+    expect(readdirSync(out('stopped'), { recursive: true }).filter((name) => String(name).endsWith('.tmp'))).to.deep.equal([])
     expect(facts(reportOf('stopped'))).to.deep.equal(facts(reportOf('alone')))
     expect(resumed.stdout).to.match(/accuracy\/latency front[^]*best network[^]*meets p90<1000ms@99%[^]*test: top-1/)
 
