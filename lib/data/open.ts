@@ -1,8 +1,9 @@
-import { access, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { throwIfAborted } from '../abort.js'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
+import { exists } from '../folder.js'
 import type { Task } from '../task.js'
 import { label } from '../validate.js'
 import { hashFiles } from './content-hash.js'
@@ -67,11 +68,7 @@ async function list(root: string): Promise<Listing> {
     const status = await stat(root)
     if (!status.isDirectory()) throw new TvnError('ERR_DATASET', `${root}: is a file; ${expectedLayout}`)
     const manifest = path.join(root, 'manifest.jsonl')
-    const hasManifest = await access(manifest).then(
-      () => true,
-      () => false,
-    )
-    return hasManifest ? await listManifest(manifest) : await listFolder(root)
+    return (await exists(manifest)) ? await listManifest(manifest) : await listFolder(root)
   } catch (cause) {
     if (cause instanceof TvnError) throw cause
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
