@@ -82,8 +82,8 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   try {
     return (await command.run({ options: request.values, given: request.given, operands: request.operands, output, signal })) ?? 0
   } catch (error) {
-    // Whatever an interrupted call rejects with, the interruption is the reason.
-    throw signal.aborted ? signal.reason : error
+    // Whatever else an interrupted call rejects with, the interruption is the reason.
+    throw signal.aborted && !(error instanceof TvnError && error.code === 'ERR_ABORTED') ? signal.reason : error
   }
 }
 
