@@ -3,6 +3,7 @@ import { inContext, TvnError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { type Command, type Option, type Options, optionFlag, type Values } from './command.js'
 import type { CommandEntry } from './commands.js'
+import { widthOf } from './output.js'
 
 /** What `tvn` was asked to do. */
 export type Request =
@@ -110,7 +111,7 @@ function quietParser(name: string): Parser {
   return new Parser(name)
     .exitOverride()
     .configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} })
-    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120), sortOptions: false })
+    .configureHelp({ helpWidth: Math.min(widthOf(process.stdout), 120), sortOptions: false })
     .helpOption('--help', 'show this help')
 }
 
