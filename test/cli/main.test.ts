@@ -49,7 +49,7 @@ describe('tvn', () => {
     })
   }
 
-  it('names the nearest command', async () => complains(await tvn(['serch']), 2, /unknown command 'serch', did you mean search\?/))
+  it('names the nearest command', async () => complains(await tvn(['serch']), 2, /unknown command 'serch', did you mean search\?\n {5}npx tvn --help lists/))
   it('names the nearest option', async () => complains(await tvn(['eval', '--modle', 'x']), 2, /unknown option '--modle', did you mean --model\?/))
   it('takes the options of every command in front of the command too', async () => complains(await tvn(['--quiet', 'profile', 'tvn-9']), 2, /tvn-9.*tvn-1/))
   it('refuses an unknown precision', async () => complains(await tvn(['profile', 'tvn-1', '--precision', 'fp12']), 2, /--precision: 'fp12'.*f32/))

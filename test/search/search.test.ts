@@ -87,7 +87,7 @@ describe('search', () => {
   it('ends the same after Ctrl-C and a resume as without, and a finished study is not run again', async () => {
     const interrupted = await tvn(['search', ...flags, '--out', out('stopped')], { env, interrupt: { when: /^trial \d+ .*MACs/m, signal: 'SIGINT' } })
     expect(interrupted.code, interrupted.stderr).to.equal(130)
-    expect(interrupted.stderr).to.include(`everything so far is saved; go on with: tvn search --resume ${out('stopped')}`)
+    expect(interrupted.stderr).to.include(`everything so far is saved; go on with: npx tvn search --resume ${out('stopped')}`)
     expect(reportOf('stopped').best).to.equal(null)
 
     for (const place of ['', 'trials']) writeFileSync(path.join(out('stopped'), place, '.x.999999999-ab.tmp'), '')
@@ -97,7 +97,7 @@ describe('search', () => {
     expect(resumed.stderr).to.match(/resuming after [1-9] trials/)
     expect(readdirSync(out('stopped'), { recursive: true }).filter((name) => String(name).endsWith('.tmp'))).to.deep.equal([])
     expect(facts(reportOf('stopped'))).to.deep.equal(facts(reportOf('alone')))
-    expect(resumed.stdout).to.match(/accuracy\/latency front[^]*best network[^]*meets p90<1000ms@99%[^]*test: top-1/)
+    expect(resumed.stdout).to.match(/accuracy\/latency front[^]*best network[^]*meets p90<1000ms@99%[^]*test: top-1[^]*try it: npx tvn predict/)
 
     const again = await tvn(['search', '--resume', out('stopped'), '--json'], { env })
     expect(again.code, again.stderr).to.equal(0)

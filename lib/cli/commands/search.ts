@@ -3,6 +3,7 @@ import { TvnError } from '../../errors.js'
 import { formatLimit, parseLimit } from '../../latency/limit.js'
 import { diagram } from '../../network/diagram.js'
 import { Network } from '../../network/network.js'
+import { program } from '../../program.js'
 import { defaults } from '../../search/options.js'
 import type { Report } from '../../search/report.js'
 import { samplers } from '../../search/samplers/sampler.js'
@@ -75,7 +76,7 @@ export const command = defineCommand({
       output.result(result.report, () => summary(result.report, result.folder, classes, (style, text) => output.style(style, text)))
     } catch (error) {
       display.end()
-      if (signal.aborted && folder !== '') output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
+      if (signal.aborted && folder !== '') output.warn(`everything so far is saved; go on with: ${program} search --resume ${folder}`)
       throw error
     }
   },
@@ -111,7 +112,7 @@ function summary(report: Report, folder: string, classes: number, style: (style:
     `${style('bold', 'best network')} (trial ${best.trial}, trained on to ${best.iterations} steps)\n${diagram(network, { classes })}`,
     `latency p50 ${p50.toPrecision(3)}, p90 ${p90.toPrecision(3)}, p99 ${p99.toPrecision(3)} ms on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
     test,
-    `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: tvn predict VIDEO --model ${path.join(folder, best.model)}`,
+    `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: ${program} predict VIDEO --model ${path.join(folder, best.model)}`,
   ].join('\n\n')
 }
 
