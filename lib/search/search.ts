@@ -75,14 +75,14 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   }
 
   const study = await studyOptions(settings)
-  if (out !== undefined) await checkRunFolder(out)
+  await checkRunFolder(await newFolder(study.space.name))
   const dataset = await data(study)
   const pool = openPool(study, dataset)
   try {
     report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool)) })
     throwIfAborted(signal)
     const name = `${dataset.name}-${study.space.name}`
-    const folder = out ?? (await defaultRunFolder(name, new Date()))
+    const folder = await newFolder(name)
     await makeRunFolder(folder)
     const storage = createStudy(folder)
     return await closing(storage, async () => {
@@ -92,6 +92,10 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     })
   } finally {
     await pool.close()
+  }
+
+  async function newFolder(name: string): Promise<string> {
+    return out ?? defaultRunFolder(name, new Date())
   }
 
   async function data({ data: source }: StudyOptions): Promise<PreparedDataset> {

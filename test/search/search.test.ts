@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
@@ -117,6 +117,16 @@ describe('search', () => {
     expect(readFileSync(path.join(out('alone'), 'report.json'), 'utf8')).to.equal(before)
     await refused({ resume: out('nowhere'), cacheDir }, 'ERR_STUDY', /nowhere/)
     await refused({ resume: out('alone'), trials: 4, cacheDir }, 'ERR_ARGUMENT', /takes its settings from the journal/)
+  })
+
+  it('finds out that the default run directory cannot be written before the data are prepared', async () => {
+    const cwd = path.join(folder, 'blocked')
+    mkdirSync(cwd)
+    writeFileSync(path.join(cwd, 'runs'), '')
+    const { code, stderr } = await tvn(['search', ...flags], { cwd, env: { TVN_CACHE_DIR: path.join(cwd, 'cache') } })
+    expect(code).to.equal(2)
+    expect(stderr).to.match(/^tvn: the run directory runs\/\S+ cannot be written: a part of its path is not a folder\n$/)
+    expect(readdirSync(cwd)).to.deep.equal(['runs'])
   })
 
   it('says that no network can meet a limit, and what the fastest takes, before anything is written', async () => {
