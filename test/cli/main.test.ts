@@ -3,6 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
 import { commands } from '../../lib/cli/commands.js'
+import { Network } from '../../lib/network/network.js'
+import { writeReleased } from '../../lib/network/released.js'
 import { type Ended, tvn } from './run.js'
 
 const golden = new URL('../fixtures/golden/std-even-kernel.safetensors', import.meta.url).pathname
@@ -93,6 +95,13 @@ describe('tvn', () => {
     expect(JSON.parse((await tvn(['models', 'show', golden, '--json'])).stdout)).to.include({ name: 'std-even-kernel', classes: 5 })
     expect((await tvn(['models', 'show', golden])).stdout).to.include('blocks.0.1.spatial')
     complains(await tvn(['models', 'draw', 'tvn-1']), 2, /'draw' is not valid, expected show/)
+  })
+
+  it('models show --released writes the released JSON', async () => {
+    const fixture = new URL('../fixtures/released/tvn-mobile-1.json', import.meta.url).pathname
+    const { code, stdout } = await tvn(['models', 'show', fixture, '--released'])
+    expect([code, JSON.parse(stdout)]).to.deep.equal([0, writeReleased(Network.preset('tvn-mobile-1'))])
+    complains(await tvn(['models', '--released']), 2, /expected show/)
   })
 
   it('doctor checks this machine', async () => {
