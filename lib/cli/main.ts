@@ -29,7 +29,7 @@ function exitCode(error: unknown): number {
 
 /** An error as one line and, where there is one, a hint; with `--debug` the stack. */
 function explain(error: unknown, debug: boolean): string {
-  if (debug && error instanceof Error) return `${error.stack ?? error.message}\n`
+  if (debug && error instanceof Error) return `${(error.stack ?? error.message).split('\n').map(oneLine).join('\n')}\n`
   if (error instanceof TvnError) return `tvn: ${oneLine(error.message)}\n${error.hint === undefined ? '' : `     ${oneLine(error.hint)}\n`}`
   return `tvn: internal error: ${oneLine(error instanceof Error ? error.message : String(error))}\n     run it again with --debug for the stack trace\n`
 }
