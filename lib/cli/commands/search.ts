@@ -22,6 +22,7 @@ export const command = defineCommand({
   about: 'Finds the most accurate network that meets your limits on this machine, trains it and saves it. Ctrl-C saves; --resume goes on.',
   examples: [
     'tvn search',
+    "tvn search --data videos --limit 'p90<1ms'",
     "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200",
     'tvn search --resume runs/2026-11-25-demo-small',
   ],
