@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { TvnError } from './errors.js'
+import { temporaryFile } from './temporary.js'
 
 /**
  * Writes a file so that a reader, or a machine that stops half-way, sees the old content or the whole new one: a temporary file
@@ -9,7 +9,7 @@ import { TvnError } from './errors.js'
  */
 export async function writeFileAtomic(file: string, parts: readonly (Uint8Array | string)[]): Promise<void> {
   const folder = path.dirname(file)
-  const temporary = path.join(folder, `.${path.basename(file)}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`)
+  const temporary = temporaryFile(file)
   try {
     const handle = await open(temporary, 'wx')
     try {

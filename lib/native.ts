@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { TvnError } from './errors.js'
 import type { Graph } from './network/graph.js'
 import { opsHash } from './network/ops.generated.js'
+import { rebuildAddon } from './program.js'
 
 /** Levels of `TVN_MAX_ISA`, lowest first. */
 export type Isa = 'reference' | 'avx2' | 'avx512' | 'avx512_bf16'
@@ -143,11 +144,11 @@ function load(): NativeAddon {
   try {
     loaded = require('../build/Release/tvn.node') as NativeAddon
   } catch (cause) {
-    throw new TvnError('ERR_NATIVE', `the native addon cannot be loaded: ${(cause as Error).message.split('\n')[0]}`, { hint: 'rebuild: npm run build', cause })
+    throw new TvnError('ERR_NATIVE', `the native addon cannot be loaded: ${(cause as Error).message.split('\n')[0]}`, { hint: rebuildAddon, cause })
   }
   if (loaded.opsHash !== opsHash)
     throw new TvnError('ERR_NATIVE', `the native addon was built from another op table (${loaded.opsHash}, this code needs ${opsHash})`, {
-      hint: 'rebuild: npm run build',
+      hint: rebuildAddon,
     })
   return loaded
 }

@@ -23,13 +23,14 @@ const parts = {
 
 const only = option('only')?.split(',')
 for (const name of only ?? []) if (!(name in parts)) stop(`there is no part "${name}": ${Object.keys(parts).join(', ')}`)
+const wanted = (name) => !only || only.includes(name)
 
 const results = []
 const notes = []
 installPrograms()
 if (!fs.existsSync('build/Release/tvn.node') || !fs.existsSync('dist/index.js')) stop('nothing is built yet: npm install')
 for (const [name, part] of Object.entries(parts)) {
-  if (only && !only.includes(name)) continue
+  if (!wanted(name)) continue
   console.log(`\n── ${name} ──`)
   const begin = Date.now()
   const ok = part()
@@ -59,11 +60,12 @@ function stop(why) {
   process.exit(2)
 }
 
-/** ffmpeg writes the videos that the data tests read; GoogleTest runs the native tests. */
+/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; GoogleTest runs the native tests. */
 function installPrograms() {
   const missing = []
-  if (spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
-  if (!fs.existsSync('/usr/include/gtest/gtest.h') && !fs.existsSync('/usr/local/include/gtest/gtest.h')) missing.push('libgtest-dev')
+  if (wanted('mocha') && spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
+  const hasGtest = ['/usr/include', '/usr/local/include'].some((folder) => fs.existsSync(`${folder}/gtest/gtest.h`))
+  if ((wanted('native') || wanted('sanitizers')) && !hasGtest) missing.push('libgtest-dev')
   if (missing.length === 0) return
   const command = `apt-get update && apt-get install -y ${missing.join(' ')}`
   const allowed = process.getuid?.() === 0 && !spawnSync('apt-get', ['--version']).error

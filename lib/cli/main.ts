@@ -3,7 +3,7 @@ import { type ErrorCode, TvnError } from '../errors.js'
 import { version } from '../version.js'
 import type { Command } from './command.js'
 import { commands } from './commands.js'
-import { createOutput } from './output.js'
+import { createOutput, oneLine } from './output.js'
 import { globalFlags, mainHelp, parseArguments, unknownCommand } from './parse.js'
 
 const about = 'Finds, trains and runs tiny video networks that meet a latency limit on your own machine.'
@@ -29,9 +29,7 @@ function exitCode(error: unknown): number {
 
 /** An error as one line and, where there is one, a hint; with `--debug` the stack. */
 function explain(error: unknown, debug: boolean): string {
-  if (debug && error instanceof Error) return `${error.stack ?? error.message}\n`
-  // A name from a file may hold anything, terminal sequences included.
-  const oneLine = (text: string) => text.replace(/\s*[\p{Cc}\u2028\u2029]+\s*/gu, ' ').trim()
+  if (debug && error instanceof Error) return `${(error.stack ?? error.message).split('\n').map(oneLine).join('\n')}\n`
   if (error instanceof TvnError) return `tvn: ${oneLine(error.message)}\n${error.hint === undefined ? '' : `     ${oneLine(error.hint)}\n`}`
   return `tvn: internal error: ${oneLine(error instanceof Error ? error.message : String(error))}\n     run it again with --debug for the stack trace\n`
 }
@@ -82,8 +80,8 @@ async function run(command: Command, argv: readonly string[]): Promise<number> {
   try {
     return (await command.run({ options: request.values, given: request.given, operands: request.operands, output, signal })) ?? 0
   } catch (error) {
-    // Whatever an interrupted call rejects with, the interruption is the reason.
-    throw signal.aborted ? signal.reason : error
+    // Whatever else an interrupted call rejects with, the interruption is the reason.
+    throw signal.aborted && !(error instanceof TvnError && error.code === 'ERR_ABORTED') ? signal.reason : error
   }
 }
 

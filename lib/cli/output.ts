@@ -12,7 +12,7 @@ export type Style = Parameters<typeof styleText>[0]
 export interface Output extends OutputOptions {
   /** Width of the terminal on stderr, or 100. */
   readonly columns: number
-  /** True when stderr can redraw: a terminal, and neither `--quiet` nor `--json`. */
+  /** True when stderr can redraw: a terminal, and no `--quiet`. */
   readonly live: boolean
   /** The command's result: with `--json` the document, else the text. Called once. */
   result(document: unknown, text: () => string): void
@@ -26,15 +26,32 @@ export interface Output extends OutputOptions {
   style(style: Style, text: string): string
 }
 
+/** A text as one line that a terminal shows as it is: names of files may hold anything, terminal sequences included. */
+export function oneLine(text: string): string {
+  return text.replace(/\s*[\p{Cc}\u2028\u2029]+\s*/gu, ' ')
+}
+
+/** How wide a terminal is, or 100 where it does not say. */
+export function widthOf({ columns }: NodeJS.WriteStream): number {
+  return columns || 100
+}
+
 /** `stdout` and `stderr` are written to synchronously where the platform does so. */
 export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream = process.stdout, stderr: NodeJS.WriteStream = process.stderr): Output {
   const live = stderr.isTTY && !options.quiet
-  const columns = stderr.columns ?? 100
+  const columns = widthOf(stderr)
+  const styled = new Set<string>()
   let drawn = false
   const line = (text: string) => {
-    stderr.write(`${drawn ? '\r\x1b[K' : ''}${text}\n`)
+    stderr.write(`${drawn ? '\r\x1b[K' : ''}${oneLine(text)}\n`)
     drawn = false
   }
+  /** A line without terminal sequences but those that `style` made. */
+  const shown = (text: string) =>
+    text
+      .split(/(\x1b\[\d+m[^\x1b]*\x1b\[\d+m)/)
+      .map((part) => (styled.has(part) ? part : oneLine(part)))
+      .join('')
   return {
     ...options,
     columns,
@@ -42,13 +59,14 @@ export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream 
     result(document, text) {
       if (drawn) stderr.write('\r\x1b[K')
       drawn = false
-      stdout.write(options.json ? `${JSON.stringify(document)}\n` : `${text().trimEnd()}\n`)
+      const lines = () => text().trimEnd().split('\n').map(shown)
+      stdout.write(`${options.json ? JSON.stringify(document) : lines().join('\n')}\n`)
     },
     progress(text, { final = false } = {}) {
       if (options.quiet) return
       if (final) line(text)
       else if (live) {
-        stderr.write(`\r\x1b[K${text.slice(0, columns - 1)}`)
+        stderr.write(`\r\x1b[K${oneLine(text).slice(0, columns - 1)}`)
         drawn = true
       }
     },
@@ -56,6 +74,11 @@ export function createOutput(options: OutputOptions, stdout: NodeJS.WriteStream 
       if (!options.quiet) line(text)
     },
     warn: line,
-    style: (style, text) => (options.color ? styleText(style, text, { validateStream: false }) : text),
+    style(style, text) {
+      if (!options.color) return text
+      const coloured = styleText(style, oneLine(text), { validateStream: false })
+      styled.add(coloured)
+      return coloured
+    },
   }
 }

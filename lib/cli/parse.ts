@@ -1,8 +1,10 @@
 import { Command as Parser, CommanderError, Option as ParserOption } from 'commander'
 import { inContext, TvnError } from '../errors.js'
 import { nearest } from '../nearest.js'
+import { program } from '../program.js'
 import { type Command, type Option, type Options, optionFlag, type Values } from './command.js'
 import type { CommandEntry } from './commands.js'
+import { widthOf } from './output.js'
 
 /** What `tvn` was asked to do. */
 export type Request =
@@ -46,7 +48,7 @@ export function unknownCommand(name: string, entries: readonly CommandEntry[]): 
     entries.map((entry) => entry.name),
   )
   const what = name.startsWith('-') ? 'option' : 'command'
-  return new TvnError('ERR_ARGUMENT', `unknown ${what} '${name}'${near ? `, did you mean ${near}?` : ''}`, { hint: 'tvn --help lists the commands' })
+  return new TvnError('ERR_ARGUMENT', `unknown ${what} '${name}'${near ? `, did you mean ${near}?` : ''}`, { hint: `${program} --help lists the commands` })
 }
 
 /** Reads the arguments behind the command's name. Throws ERR_ARGUMENT, or what an option's reader throws with the option's name in front. */
@@ -110,7 +112,7 @@ function quietParser(name: string): Parser {
   return new Parser(name)
     .exitOverride()
     .configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} })
-    .configureHelp({ helpWidth: Math.min(process.stdout.columns ?? 100, 120), sortOptions: false })
+    .configureHelp({ helpWidth: Math.min(widthOf(process.stdout), 120), sortOptions: false })
     .helpOption('--help', 'show this help')
 }
 
@@ -129,5 +131,5 @@ function friendly(error: CommanderError, command: Command): TvnError {
 }
 
 function helpHint({ name }: Command): string {
-  return `tvn ${name} --help lists the options`
+  return `${program} ${name} --help lists the options`
 }

@@ -1,9 +1,9 @@
-import { readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
 import { makeFolder } from '../folder.js'
+import { removeStaleFiles } from '../temporary.js'
 
 /**
  * The folder for what can be made again: demo clips, decoded frames. `explicit` if given, else `TVN_CACHE_DIR`, else
@@ -22,7 +22,7 @@ function platformCache(): string {
   return xdg && path.isAbsolute(xdg) ? xdg : path.join(os.homedir(), '.cache')
 }
 
-/** Makes a folder of the cache and returns it. Throws ERR_FILE. */
+/** Makes a folder of the cache, or clears it of what killed processes left, and returns it. Throws ERR_FILE. */
 export async function cacheFolder(cacheDir: string | undefined, ...names: readonly string[]): Promise<string> {
   const folder = path.join(cacheDirectory(cacheDir), ...names)
   try {
@@ -33,32 +33,8 @@ export async function cacheFolder(cacheDir: string | undefined, ...names: readon
       cause,
     })
   }
+  await removeStaleFiles(folder)
   return folder
-}
-
-const temporaryName = /^\..*\.(\d+)-[0-9a-z]+\.tmp$/
-let counter = 0
-
-/** A name beside `file` for writing it; `removeStaleFiles` knows whose it is. */
-export function temporaryFile(file: string): string {
-  return path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}-${(counter++).toString(36)}.tmp`)
-}
-
-/** Removes what processes that were killed while writing have left in a folder. */
-export async function removeStaleFiles(folder: string): Promise<void> {
-  for (const name of await readdir(folder).catch(() => [])) {
-    const pid = temporaryName.exec(name)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(path.join(folder, name), { force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 /** The error for a disk that is full: what is whole stays, so the next run goes on from there. */

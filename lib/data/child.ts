@@ -1,8 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import type { ChildProcess } from 'node:child_process'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { forkModule, residentBytes } from '../child-process.js'
 
 /** A child that answers no more: it crashed, or was ended because it took too long, too much memory, or was not wanted any more. */
 export class ChildEnded {
@@ -37,15 +36,11 @@ export class Child<Question extends object, Answer> {
 
   /**
    * Forks a module beside the caller's, e.g. `new Child(import.meta.url, './worker')`: the compiled one from compiled code, the
-   * TypeScript one (through tsx) from sources. Its stderr is shown when TVN_VERBOSE asks for `decode`.
+   * TypeScript one from sources. Its stderr is shown when TVN_VERBOSE asks for `decode`.
    */
   constructor(url: string, module: string) {
     const extension = path.extname(fileURLToPath(url))
-    this.#process = fork(new URL(`${module}${extension}`, url), {
-      execArgv: extension === '.ts' ? ['--import', pathToFileURL(createRequire(url).resolve('tsx')).href] : [],
-      stdio: ['ignore', 'ignore', isVerbose() ? 'inherit' : 'ignore', 'ipc'],
-      serialization: 'advanced',
-    })
+    this.#process = forkModule(new URL(`${module}${extension}`, url), isVerbose() ? 'inherit' : 'ignore')
     this.#process.once('exit', () => (this.#hasEnded = true))
     this.#process.on('error', () => this.end())
     this.#unref()
@@ -70,8 +65,7 @@ export class Child<Question extends object, Answer> {
       const onExit = (code: number | null, killed: string | null): void => fail('crash', killed ?? `exit code ${code}`)
       const onAbort = (): void => fail('abort')
       const timeout = seconds === undefined ? undefined : setTimeout(() => fail('time'), seconds * 1000)
-      const memory =
-        memoryBytes === undefined ? undefined : setInterval(() => (residentBytes(child.pid ?? 0) ?? 0) > memoryBytes && fail('memory'), memoryCheckMs)
+      const memory = memoryBytes === undefined ? undefined : setInterval(() => residentBytes(child.pid) > memoryBytes && fail('memory'), memoryCheckMs)
       const done = (result: Answer | ChildEnded): void => {
         clearTimeout(timeout)
         clearInterval(memory)
@@ -112,16 +106,6 @@ const parent = process.ppid
 /** True once the process that forked this one is gone. For loops that do not return to the event loop. */
 export function isOrphan(): boolean {
   return process.ppid !== parent
-}
-
-/** Bytes that a process holds in memory; undefined where the system does not tell. */
-export function residentBytes(pid: number): number | undefined {
-  try {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
-    return Number.isFinite(pages) ? pages * 4096 : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function isVerbose(): boolean {

@@ -17,7 +17,7 @@ export interface Sample {
   readonly split: Split
 }
 
-/** A file or sample that is left out, and why, in one line. */
+/** A file, sample or folder that is left out, and why, in one line. */
 export interface Quarantined {
   readonly path: string
   readonly reason: string

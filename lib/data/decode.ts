@@ -2,7 +2,8 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
-import { cacheFolder, diskFull, removeStaleFiles, temporaryFile } from './cache.js'
+import { temporaryFile } from '../temporary.js'
+import { cacheFolder, diskFull } from './cache.js'
 import type { StoredVideo } from './dataset.js'
 import { DecoderPool } from './decoder/pool.js'
 import { readFrameFile } from './frame-store.js'
@@ -25,7 +26,6 @@ export async function decodeVideo(file: string, options: { cacheDir?: string | u
   const { cacheDir, signal } = options
   throwIfAborted(signal)
   const folder = await cacheFolder(cacheDir, 'decoded')
-  await removeStaleFiles(folder)
   const target = temporaryFile(path.join(folder, 'video'))
   const remove = (): Promise<void> => rm(target, { force: true })
   const source = path.resolve(file)

@@ -3,7 +3,8 @@ import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
-import { cacheFolder, diskFull, removeStaleFiles, temporaryFile } from './cache.js'
+import { temporaryFile } from '../temporary.js'
+import { cacheFolder, diskFull } from './cache.js'
 import { hashFiles, sha256 } from './content-hash.js'
 import {
   type DataOptions,
@@ -15,6 +16,7 @@ import {
   type Sample,
   type Split,
   type StoredVideo,
+  splits,
 } from './dataset.js'
 import { type DecodeLimits, frameFilters } from './decoder/decoder.js'
 import { maxRate } from './decoder/frame-grid.js'
@@ -32,7 +34,7 @@ export interface PrepareOptions extends DataOptions {
  * Decodes every video of a dataset into the frame store, `<cache>/frames`, unless its content is there already. Files that cannot
  * be decoded are added to `quarantined`, each with its reason. What was decoded stays when the call is killed, aborted or
  * finds the disk full; the next call goes on from there; several at once share the store.
- * Throws ERR_DATASET when too little is left, ERR_FILE (cache not writable, disk full), ERR_NO_DECODER, ERR_ABORTED.
+ * Throws ERR_DATASET when a class or split has nothing left, ERR_FILE (cache not writable, disk full), ERR_NO_DECODER, ERR_ABORTED.
  */
 export async function prepareDataset(dataset: Dataset, options: PrepareOptions = {}): Promise<PreparedDataset> {
   const { name, root, task, flip } = dataset
@@ -49,7 +51,8 @@ export async function prepareDataset(dataset: Dataset, options: PrepareOptions =
   })
   const { labels, samples, quarantined: untrainable } = keepTrainable(decoded, task)
   quarantined.push(...untrainable)
-  requireUsable(root, labels, task, samples, quarantined)
+  const given = splits.filter((split) => dataset.samples.some((sample) => sample.split === split))
+  requireUsable(root, labels, task, samples, quarantined, given)
   const indexOf = new Map(labels.map((label, i) => [label, i]))
   const prepare = (sample: Sample): PreparedSample => ({
     id: sample.id,
@@ -75,7 +78,6 @@ async function decodeAll(dataset: Dataset, options: PrepareOptions, quarantined:
     { ...options, onProgress: undefined },
   )
   const folder = await cacheFolder(cacheDir, 'frames')
-  await removeStaleFiles(folder)
   const filesOf = new Map<string, string[]>()
   for (const [file, content] of contents) {
     if ('reason' in content) quarantined.push({ path: file, reason: content.reason })

@@ -1,4 +1,4 @@
-import type { Split } from './dataset.js'
+import type { Quarantined, Split } from './dataset.js'
 
 /** A sample as a dataset's format lists it, before its file was looked at. */
 export interface ListedSample {
@@ -16,6 +16,8 @@ export interface Listing {
   readonly samples: readonly ListedSample[]
   /** Splits that the samples without one are shared out to. */
   readonly open: readonly Split[]
+  /** Folders that cannot be read. */
+  readonly quarantined?: readonly Quarantined[]
 }
 
 /** For messages about datasets that are not laid out as one. */

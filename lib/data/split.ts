@@ -73,10 +73,11 @@ function shareOut(samples: readonly ListedSample[], open: readonly Split[], hash
 
 /**
  * Leaves out what cannot be learnt: samples of a class without a training video. Returns the classes that stay, sorted.
- * For multi-label samples such a label alone is dropped.
+ * For multi-label samples such a label alone is dropped. Without any training video nothing is to be learnt, and all stay.
  */
 export function keepTrainable<S extends Sample>(samples: readonly S[], task: Task): { labels: string[]; samples: S[]; quarantined: Quarantined[] } {
-  const labels = [...new Set(samples.filter(({ split }) => split === 'train').flatMap((sample) => sample.labels))].sort()
+  const training = samples.filter(({ split }) => split === 'train')
+  const labels = [...new Set((training.length > 0 ? training : samples).flatMap((sample) => sample.labels))].sort()
   const known = new Set(labels)
   const quarantined: Quarantined[] = []
   const kept = samples.flatMap((sample): S[] => {

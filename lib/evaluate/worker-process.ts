@@ -1,7 +1,5 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
+import type { ChildProcess } from 'node:child_process'
+import { forkModule, residentBytes } from '../child-process.js'
 import type { ErrorCode } from '../errors.js'
 import type { FromWorker, StageProgress, ToWorker } from './messages.js'
 
@@ -97,12 +95,7 @@ export class WorkerProcess {
 
   #start(): ChildProcess {
     const { script, setup, memoryLimit } = this.#options
-    const path = fileURLToPath(script)
-    const child = fork(path, [], {
-      execArgv: path.endsWith('.ts') ? ['--import', createRequire(import.meta.url).resolve('tsx')] : [],
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    })
+    const child = forkModule(script, 'pipe')
     this.#output = ''
     this.#killed = undefined
     child.stderr?.on('data', (text: Buffer) => {
@@ -116,8 +109,7 @@ export class WorkerProcess {
     })
     child.on('exit', (code, signal) => this.#gone(this.#killed ?? this.#explain(code, signal)))
     this.#memory = setInterval(() => {
-      const bytes = residentBytes(child.pid)
-      if (bytes > memoryLimit)
+      if (residentBytes(child.pid) > memoryLimit)
         this.#kill({ kind: 'broken', reason: `out of memory: it took more than ${Math.round(memoryLimit / 2 ** 20)} MiB`, code: 'ERR_MEMORY' })
     }, memoryCheckMilliseconds)
     this.#child = child
@@ -195,14 +187,4 @@ function lastLine(output: string): string {
     .split('\n')
     .findLast((text) => /\S/.test(text) && !/^\s+at |^Node\.js v/.test(text))
   return line ? `, ${line.trim().slice(0, 200)}` : ''
-}
-
-/** Memory that a process holds; 0 where the system does not tell. */
-function residentBytes(pid: number | undefined): number {
-  try {
-    const kilobytes = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(kilobytes ?? 0) * 1024
-  } catch {
-    return 0
-  }
 }

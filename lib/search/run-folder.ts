@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
 import { exists, makeFolder } from '../folder.js'
+import { removeStaleFiles } from '../temporary.js'
 import { holdsStudy } from './storage/sqlite.js'
 
 /** Where a study keeps what. */
@@ -60,6 +61,12 @@ export async function makeRunFolder(folder: string): Promise<void> {
   } catch (error) {
     throw studyError(folder, error)
   }
+}
+
+/** Removes what a search that was killed left half-written. */
+export async function sweepRunFolder(folder: RunFolder): Promise<void> {
+  await removeStaleFiles(folder.root)
+  await removeStaleFiles(path.dirname(folder.trial(0)))
 }
 
 function studyError(folder: string, error: unknown): TvnError {

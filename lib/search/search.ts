@@ -14,7 +14,7 @@ import type { StudyEvent, StudyRecord } from './events.js'
 import { type SearchSettings, type StudyOptions, studyOptions } from './options.js'
 import { type Preflight, preflight } from './preflight.js'
 import { makeReport, type Report, writeReport } from './report.js'
-import { checkRunFolder, defaultRunFolder, makeRunFolder, runFolder } from './run-folder.js'
+import { checkRunFolder, defaultRunFolder, makeRunFolder, runFolder, sweepRunFolder } from './run-folder.js'
 import { runTrials } from './run-trials.js'
 import type { StudyState } from './state.js'
 import { createStudy, openStudy } from './storage/sqlite.js'
@@ -77,14 +77,14 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
   }
 
   const study = await studyOptions(settings)
-  if (out !== undefined) await checkRunFolder(out)
+  await checkRunFolder(await newFolder(study.space.name))
   const dataset = await data(study)
   const pool = openPool(study, dataset)
   try {
     report({ kind: 'preflight', ...(await preflight(study, dataset.labels.length, pool)) })
     throwIfAborted(signal)
     const name = `${dataset.name}-${study.space.name}`
-    const folder = out ?? (await defaultRunFolder(name, new Date()))
+    const folder = await newFolder(name)
     await makeRunFolder(folder)
     const storage = createStudy(folder)
     return await closing(storage, async () => {
@@ -94,6 +94,10 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     })
   } finally {
     await pool.close()
+  }
+
+  async function newFolder(name: string): Promise<string> {
+    return out ?? defaultRunFolder(name, new Date())
   }
 
   async function data({ data: source }: StudyOptions): Promise<PreparedDataset> {
@@ -113,6 +117,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
 
   async function run(storage: Storage, root: string, dataset: PreparedDataset, pool: Pool): Promise<SearchResult> {
     const folder = runFolder(root)
+    await sweepRunFolder(folder)
     const study: Study = new Study(storage, seconds, (event) => report({ kind: 'event', event, state: study.state, elapsed: study.elapsed }))
     report({ kind: 'study', folder: root, state: study.state })
     const steps = {

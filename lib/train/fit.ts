@@ -38,7 +38,7 @@ export interface FitResult {
 
 /**
  * Trains a network on prepared samples. The result is a function of the options: the same bits for any number of threads, in every run.
- * Throws ERR_DIVERGED when the loss leaves the finite numbers, ERR_ABORTED when the signal fires.
+ * When the signal fires it is what there is by then, and the history tells how far that is. Throws ERR_DIVERGED when the loss leaves the finite numbers.
  */
 export async function fit(options: FitOptions): Promise<FitResult> {
   const { network, labels, task, samples, recipe, iterations, seed, threads, flip, signal, onProgress, gate } = options

@@ -1,4 +1,3 @@
-import { throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { learningRateAt } from './schedule.js'
 import type { Trainer } from './trainer.js'
@@ -25,6 +24,7 @@ export interface LoopOptions {
   readonly iterations: number
   /** Highest learning rate; see `learningRateAt`. */
   readonly learningRate: number
+  /** Ends the training between two iterations. */
   readonly signal?: AbortSignal | undefined
   /** Called after every iteration, with the loss of this one. */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined
@@ -36,7 +36,7 @@ const historyEntries = 100
 
 /**
  * Trains for some iterations. While one batch is computed, the next is loaded.
- * Throws ERR_DIVERGED when a loss is not finite, ERR_ABORTED when the signal fires.
+ * When the signal fires, the last entry of the history tells how far it got. Throws ERR_DIVERGED when a loss is not finite.
  */
 export async function trainingLoop(trainer: Pick<Trainer, 'step'>, nextBatch: () => Promise<TrainingBatch>, options: LoopOptions): Promise<HistoryEntry[]> {
   const { iterations, learningRate: peak, signal, onProgress, gate } = options
@@ -45,7 +45,7 @@ export async function trainingLoop(trainer: Pick<Trainer, 'step'>, nextBatch: ()
   let [sum, counted] = [0, 0]
   let loading = load(nextBatch)
   for (let i = 0; i < iterations; i++) {
-    throwIfAborted(signal)
+    if (signal?.aborted) break
     await gate?.()
     const { clips, shape, labels } = await loading
     if (i + 1 < iterations) loading = load(nextBatch)
@@ -54,11 +54,11 @@ export async function trainingLoop(trainer: Pick<Trainer, 'step'>, nextBatch: ()
     if (!Number.isFinite(loss)) throw new TvnError('ERR_DIVERGED', `the training diverged: loss ${loss} at iteration ${i + 1} of ${iterations}`)
     sum += loss
     counted++
-    if (counted === perEntry || i + 1 === iterations) {
+    onProgress?.({ iteration: i + 1, iterations, loss, learningRate })
+    if (counted === perEntry || i + 1 === iterations || signal?.aborted) {
       history.push({ iteration: i + 1, loss: sum / counted, learningRate })
       ;[sum, counted] = [0, 0]
     }
-    onProgress?.({ iteration: i + 1, iterations, loss, learningRate })
   }
   return history
 }

@@ -1,5 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { abortError } from '../abort.js'
 import { describeFileError } from '../atomic.js'
 import { checkCount, checkOneOf } from '../check.js'
 import type { PreparedDataset, Quarantined, Split } from '../data/dataset.js'
@@ -65,7 +66,8 @@ const defaultIterations = 2000
 /**
  * Trains one network on labelled videos.
  * Throws ERR_ARGUMENT, ERR_NETWORK_INVALID, ERR_MODEL_FILE or ERR_DATASET before any work, ERR_DIVERGED or ERR_ABORTED later;
- * the file is written at the end, whole or not at all.
+ * the file is written at the end, whole or not at all. When the signal fires during the training or its evaluation, the file gets
+ * the weights as they are by then, without metrics and with how far they are in its note `interrupted`.
  *
  * @example
  * const { model, metrics } = await train({ network: 'tvn-1', data: 'videos', epochs: 30, out: 'mine.safetensors' })
@@ -104,15 +106,25 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal,
     onProgress: ({ iteration, loss }) => onProgress?.({ phase: 'train', done: iteration, total: iterations, loss }),
   })
-  const metrics = await evaluateOn(dataset, ['val', 'test'], network, weights, options, threads)
+  const trained = history.at(-1)?.iteration ?? 0
+  const metrics = await evaluateOn(dataset, ['val', 'test'], network, weights, options, threads).catch((error: unknown) => {
+    if (!signal?.aborted) throw error
+    return undefined
+  })
+  const interrupted = metrics === undefined && signal?.aborted ? `after ${trained} of ${iterations} iterations` : undefined
   const notes = {
     recipe: JSON.stringify({ ...recipe, iterations, seed }),
     created: new Date().toISOString(),
     engine: `tiny-video-nets ${version}`,
     ...(metrics && { metrics: JSON.stringify(metrics) }),
+    ...(interrupted && { interrupted }),
   }
   const file: ModelFile = { network, labels, task, preprocessing: defaultPreprocessing, weights, notes }
-  if (out !== undefined) await writeModel(out, file)
+  if (out !== undefined && trained > 0) await writeModel(out, file)
+  if (signal && interrupted !== undefined) {
+    const saved = out !== undefined && trained > 0 ? { hint: `the model as trained so far, ${interrupted}, is in ${out}` } : {}
+    throw new TvnError('ERR_ABORTED', abortError(signal).message, { ...saved, cause: signal.reason })
+  }
   return { model: new Model(file, { threads, precision }), history, metrics, quarantined: dataset.quarantined }
 }
 

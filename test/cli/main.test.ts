@@ -3,6 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
 import { commands } from '../../lib/cli/commands.js'
+import { Network } from '../../lib/network/network.js'
+import { writeReleased } from '../../lib/network/released.js'
 import { type Ended, tvn } from './run.js'
 
 const golden = new URL('../fixtures/golden/std-even-kernel.safetensors', import.meta.url).pathname
@@ -49,7 +51,7 @@ describe('tvn', () => {
     })
   }
 
-  it('names the nearest command', async () => complains(await tvn(['serch']), 2, /unknown command 'serch', did you mean search\?/))
+  it('names the nearest command', async () => complains(await tvn(['serch']), 2, /unknown command 'serch', did you mean search\?\n {5}npx tvn --help lists/))
   it('names the nearest option', async () => complains(await tvn(['eval', '--modle', 'x']), 2, /unknown option '--modle', did you mean --model\?/))
   it('takes the options of every command in front of the command too', async () => complains(await tvn(['--quiet', 'profile', 'tvn-9']), 2, /tvn-9.*tvn-1/))
   it('refuses an unknown precision', async () => complains(await tvn(['profile', 'tvn-1', '--precision', 'fp12']), 2, /--precision: 'fp12'.*f32/))
@@ -93,6 +95,13 @@ describe('tvn', () => {
     expect(JSON.parse((await tvn(['models', 'show', golden, '--json'])).stdout)).to.include({ name: 'std-even-kernel', classes: 5 })
     expect((await tvn(['models', 'show', golden])).stdout).to.include('blocks.0.1.spatial')
     complains(await tvn(['models', 'draw', 'tvn-1']), 2, /'draw' is not valid, expected show/)
+  })
+
+  it('models show --released writes the released JSON', async () => {
+    const fixture = new URL('../fixtures/released/tvn-mobile-1.json', import.meta.url).pathname
+    const { code, stdout } = await tvn(['models', 'show', fixture, '--released'])
+    expect([code, JSON.parse(stdout)]).to.deep.equal([0, writeReleased(Network.preset('tvn-mobile-1'))])
+    complains(await tvn(['models', '--released']), 2, /expected show/)
   })
 
   it('doctor checks this machine', async () => {

@@ -4,10 +4,10 @@ import { createOutput, type OutputOptions } from '../../lib/cli/output.js'
 import { progressLine, showProgress, timeText } from '../../lib/cli/progress.js'
 
 /** An output whose streams are kept as texts. */
-function captured(options: Partial<OutputOptions> = {}, terminal = false) {
+function captured(options: Partial<OutputOptions> = {}, terminal = false, columns = 80) {
   const texts = { stdout: '', stderr: '' }
   const stream = (name: 'stdout' | 'stderr') => {
-    const pass = Object.assign(new PassThrough(), { isTTY: terminal, columns: 80 })
+    const pass = Object.assign(new PassThrough(), { isTTY: terminal, columns })
     pass.on('data', (data: Buffer) => {
       texts[name] += data.toString()
     })
@@ -47,9 +47,27 @@ describe('output', () => {
     expect(piped.texts.stderr).to.equal('done\n')
   })
 
+  it('does not cut lines to nothing where the terminal does not know its width', () => {
+    const { texts, output } = captured({}, true, 0)
+    output.progress('half-way')
+    expect(texts.stderr).to.match(/half-way$/)
+  })
+
   it('colours only when asked', () => {
     expect(captured().output.style('red', 'x')).to.equal('x')
     expect(captured({ color: true }).output.style('red', 'x')).to.equal('\x1b[31mx\x1b[39m')
+  })
+
+  it('lets no terminal sequence through but its own colours', () => {
+    const name = 'a\x1b[31mred\x1b[0m\x9b2J\r.mp4'
+    const cleaned = 'a [31mred [0m 2J .mp4'
+    const { texts, output } = captured({ color: true }, true)
+    output.warn(`  ${name}: not a video`)
+    output.note(name)
+    output.progress(name)
+    expect(texts.stderr).to.equal(`  ${cleaned}: not a video\n${cleaned}\n\r\x1b[K${cleaned}`)
+    output.result({}, () => `${output.style('bold', 'best')} is\n  ${name}`)
+    expect(texts.stdout).to.equal(`\x1b[1mbest\x1b[22m is\n  ${cleaned}\n`)
   })
 })
 

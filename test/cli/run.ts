@@ -15,8 +15,8 @@ const main = new URL('../../lib/cli/main.ts', import.meta.url).pathname
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: Record<string, string>
-  /** Sent when stderr first matches. */
-  readonly interrupt?: { readonly when: RegExp; readonly signal: NodeJS.Signals }
+  /** Sent when stderr first matches, or so many milliseconds later. */
+  readonly interrupt?: { readonly when: RegExp; readonly signal: NodeJS.Signals; readonly later?: number }
 }
 
 /** Runs `tvn` from the sources to its end. */
@@ -35,7 +35,7 @@ export function tvn(args: readonly string[], { cwd, env, interrupt }: RunOptions
     stderr += data
     if (interrupt && !sent && interrupt.when.test(stderr)) {
       sent = true
-      child.kill(interrupt.signal)
+      setTimeout(() => child.kill(interrupt.signal), interrupt.later ?? 0)
     }
   })
   return new Promise((resolve, reject) => {

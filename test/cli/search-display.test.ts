@@ -40,6 +40,17 @@ describe('live block', () => {
     const block = new LiveBlock(terminal)
     block.draw(['█'.repeat(40)])
     expect(screenOf(text())).to.deep.equal(['█'.repeat(19)])
+    const unknown = stream(true, 0)
+    new LiveBlock(unknown.stream).draw(['whole'])
+    expect(screenOf(unknown.text())).to.deep.equal(['whole'])
+  })
+
+  it('shows what names of files hold, not what it would do to the terminal', () => {
+    const { stream: terminal, text } = stream(true)
+    const block = new LiveBlock(terminal)
+    block.draw(['x\x1b[31m'])
+    block.print('y\x1b[31m')
+    expect(text()).to.not.include('\x1b[31m')
   })
 })
 

@@ -1,8 +1,8 @@
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
 import type { Dataset, Split } from '../../lib/data/dataset.js'
-import { openDataset } from '../../lib/data/open.js'
+import { type OpenOptions, openDataset } from '../../lib/data/open.js'
 import { TvnError } from '../../lib/errors.js'
 import { temporaryFolder } from './videos.js'
 
@@ -26,10 +26,25 @@ function clips(prefix: string, n: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: n }, (_, i) => [`${prefix}/${i}.mp4`, `${prefix} ${i}`]))
 }
 
-async function failure(root: string): Promise<TvnError> {
-  const error = await openDataset(root, { cacheDir }).catch((caught: unknown) => caught)
+async function failure(root: string, options: OpenOptions = {}): Promise<TvnError> {
+  const error = await openDataset(root, { cacheDir, ...options }).catch((caught: unknown) => caught)
   expect(error).to.be.instanceOf(TvnError)
   return error as TvnError
+}
+
+/** Runs without root's right to read everything, with a cache that may be written. */
+async function unprivileged<T>(run: (cacheDir: string) => Promise<T>): Promise<T> {
+  const shared = path.join(base, 'shared-cache')
+  mkdirSync(shared)
+  chmodSync(shared, 0o777)
+  chmodSync(base, 0o755)
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    return await run(shared)
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
 }
 
 function idsOf(dataset: Dataset, split: Split): string[] {
@@ -121,6 +136,28 @@ describe('openDataset: a folder per class', () => {
       { path: path.join(root, 'a/zero.mp4'), reason: 'empty file' },
       { path: path.join(root, 'b/broken.mp4'), reason: 'does not exist' },
     ])
+  })
+
+  it('quarantines folders that cannot be read, and uses the rest of their class', async () => {
+    const root = folder({ ...clips('train/a', 4), ...clips('train/b', 4), 'train/b/sealed/x.mp4': 'x', 'train/c/x.mp4': 'y' })
+    const sealed = ['train/c', 'train/b/sealed'].map((name) => path.join(root, name))
+    for (const name of sealed) chmodSync(name, 0)
+    const { labels, samples, quarantined } = await unprivileged((cacheDir) => openDataset(root, { cacheDir }))
+    expect(quarantined).to.have.deep.members(sealed.map((name) => ({ path: name, reason: 'permission denied' })))
+    expect([labels, samples.length]).to.deep.equal([['a', 'b'], 8])
+  })
+
+  it('needs a train split for training, and for an evaluation only the split that is asked for', async () => {
+    const root = folder({ ...clips('val/a', 2), ...clips('val/b', 2), ...clips('test/b', 2) })
+    const error = await failure(root)
+    expect(error.message).to.equal(`${root}: no usable videos in the train split`)
+    expect(error.hint).to.match(/^expected .*train,val,test/)
+    const { labels, samples } = await openDataset(root, { cacheDir, only: 'test' })
+    expect([labels, samples.map(({ id }) => id)]).to.deep.equal([
+      ['a', 'b'],
+      ['test/b/0.mp4', 'test/b/1.mp4'],
+    ])
+    expect((await failure(folder(clips('test/a', 2)), { only: 'val' })).message).to.match(/no usable videos in the val split$/)
   })
 
   it('leaves out classes without a training video', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
 import { lateness } from '../../bench/lateness.js'
@@ -96,14 +96,17 @@ describe('search', () => {
   it('ends the same after Ctrl-C and a resume as without, and a finished study is not run again', async () => {
     const interrupted = await tvn(['search', ...flags, '--out', out('stopped')], { env, interrupt: { when: /^trial \d+ .*MACs/m, signal: 'SIGINT' } })
     expect(interrupted.code, interrupted.stderr).to.equal(130)
-    expect(interrupted.stderr).to.include(`everything so far is saved; go on with: tvn search --resume ${out('stopped')}`)
+    expect(interrupted.stderr).to.include(`everything so far is saved; go on with: npx tvn search --resume ${out('stopped')}`)
     expect(reportOf('stopped').best).to.equal(null)
+
+    for (const place of ['', 'trials']) writeFileSync(path.join(out('stopped'), place, '.x.999999999-ab.tmp'), '')
 
     const resumed = await tvn(['search', '--resume', out('stopped')], { env })
     expect(resumed.code, resumed.stderr).to.equal(0)
     expect(resumed.stderr).to.match(/resuming after [1-9] trials/)
+    expect(readdirSync(out('stopped'), { recursive: true }).filter((name) => String(name).endsWith('.tmp'))).to.deep.equal([])
     expect(facts(reportOf('stopped'))).to.deep.equal(facts(reportOf('alone')))
-    expect(resumed.stdout).to.match(/accuracy\/latency front[^]*best network[^]*meets p90<1000ms@99%[^]*test: top-1/)
+    expect(resumed.stdout).to.match(/accuracy\/latency front[^]*best network[^]*meets p90<1000ms@99%[^]*test: top-1[^]*try it: npx tvn predict/)
 
     const again = await tvn(['search', '--resume', out('stopped'), '--json'], { env })
     expect(again.code, again.stderr).to.equal(0)
@@ -131,6 +134,16 @@ describe('search', () => {
     expect(readFileSync(path.join(out('alone'), 'report.json'), 'utf8')).to.equal(before)
     await refused({ resume: out('nowhere'), cacheDir }, 'ERR_STUDY', /nowhere/)
     await refused({ resume: out('alone'), trials: 4, cacheDir }, 'ERR_ARGUMENT', /takes its settings from the journal/)
+  })
+
+  it('finds out that the default run directory cannot be written before the data are prepared', async () => {
+    const cwd = path.join(folder, 'blocked')
+    mkdirSync(cwd)
+    writeFileSync(path.join(cwd, 'runs'), '')
+    const { code, stderr } = await tvn(['search', ...flags], { cwd, env: { TVN_CACHE_DIR: path.join(cwd, 'cache') } })
+    expect(code).to.equal(2)
+    expect(stderr).to.match(/^tvn: the run directory runs\/\S+ cannot be written: a part of its path is not a folder\n$/)
+    expect(readdirSync(cwd)).to.deep.equal(['runs'])
   })
 
   it('says that no network can meet a limit, and what the fastest takes, before anything is written', async () => {

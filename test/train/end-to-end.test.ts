@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { expect } from 'chai'
@@ -95,7 +95,7 @@ describe('from videos to predictions', () => {
     expect((error as TvnError).message).to.include('does not know the class mauve')
   })
 
-  it('train starts from another model, and ends when it is aborted, without a file', async () => {
+  it('train starts from another model, and when it is aborted keeps the weights that it has', async () => {
     const out = path.join(folder, 'aborted.safetensors')
     const controller = new AbortController()
     let first = Number.NaN
@@ -114,8 +114,12 @@ describe('from videos to predictions', () => {
       },
     }).catch((reason: unknown) => reason)
     expect((error as TvnError).code).to.equal('ERR_ABORTED')
+    expect((error as TvnError).hint).to.match(/after 1 of \d+ iterations, is in .*aborted\.safetensors/)
     expect(first).to.be.below(0.9)
-    expect(await readdir(folder)).to.not.include('aborted.safetensors')
+    const { weights, notes } = await readModel(out)
+    expect(notes.interrupted).to.match(/^after 1 of \d+ iterations$/)
+    expect(notes).to.not.have.property('metrics')
+    expect(weights).to.not.deep.equal((await readModel(model)).weights)
   })
 
   it('the event loop keeps its beat while a network is trained', async () => {
@@ -144,6 +148,10 @@ describe('from videos to predictions', () => {
       const evaluated = await tvn(['eval', '--model', out, '--data', videos, '--json', '--quiet'])
       expect(evaluated.code, evaluated.stderr).to.equal(0)
       expect(JSON.parse(evaluated.stdout)).to.have.keys('samples', 'top1', 'top5', 'perClass', 'confusion')
+
+      const tested = path.join(folder, 'tested')
+      cpSync(path.join(videos, 'test'), path.join(tested, 'test'), { recursive: true })
+      expect((await tvn(['eval', '--model', out, '--data', tested, '--json', '--quiet'])).stdout).to.equal(evaluated.stdout)
     })
 
     it('predict goes on when a file fails, and then exits with 1', async () => {
@@ -166,7 +174,17 @@ describe('from videos to predictions', () => {
       expect((await tvn(['predict', files[0] as string, '--model', model])).stdout).to.match(/0\.mp4 .*\n +[\d.]+ % {2}red/)
     })
 
-    it('train is interrupted by Ctrl-C: exit code 130, no file', async () => {
+    it('train saves what it has on Ctrl-C: exit code 130, one line says so', async () => {
+      const file = path.join(folder, 'network.json')
+      const out = path.join(folder, 'partly.safetensors')
+      const args = ['train', '--network', file, '--data', videos, '--iterations', '1000000', '--out', out]
+      const { code, stderr } = await tvn(args, { interrupt: { when: /decoding.* in /, signal: 'SIGINT', later: 2000 } })
+      expect(code, stderr).to.equal(130)
+      expect(stderr).to.match(/^tvn: interrupted by SIGINT\n {5}the model as trained so far, after \d+ of 1000000 iterations, is in .*partly\.safetensors\n$/m)
+      ;(await loadModel(out)).dispose()
+    })
+
+    it('train is interrupted by Ctrl-C before it has trained: exit code 130, no file', async () => {
       const out = path.join(folder, 'interrupted.safetensors')
       const args = ['train', '--network', 'tvn-mobile-2', '--data', videos, '--iterations', '100000', '--out', out]
       const { code, stderr } = await tvn(args, { interrupt: { when: /left out|decoding/, signal: 'SIGINT' } })

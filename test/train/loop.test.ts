@@ -63,16 +63,16 @@ describe('training loop', () => {
     expect(rates).to.have.length(5)
   })
 
-  it('ends with ERR_ABORTED, and with the error of a batch that cannot be loaded', async () => {
+  it('ends early when the signal fires, and with the error of a batch that cannot be loaded', async () => {
     const controller = new AbortController()
     const { step, rates } = scripted(() => 1)
     const running = trainingLoop({ step }, async () => batch, {
-      iterations: 10,
+      iterations: 1000,
       learningRate: 1,
       signal: controller.signal,
       onProgress: ({ iteration }) => iteration === 3 && controller.abort(),
     })
-    expect((await refusal(running)).code).to.equal('ERR_ABORTED')
+    expect((await running).map(({ iteration }) => iteration)).to.deep.equal([3])
     expect(rates).to.have.length(3)
     const broken = trainingLoop({ step }, () => Promise.reject(new TvnError('ERR_FILE', 'gone')), { iterations: 2, learningRate: 1 })
     expect((await refusal(broken)).code).to.equal('ERR_FILE')

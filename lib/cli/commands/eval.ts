@@ -24,7 +24,7 @@ export const command = defineCommand({
     const { data, split, precision, threads } = options
     using model = await loadModel(options.model, { precision, threads })
     const onProgress = showProgress(output)
-    const dataset = await prepareDataset(await openDataset(data, { signal, onProgress }), { signal, onProgress })
+    const dataset = await prepareDataset(await openDataset(data, { only: split, signal, onProgress }), { signal, onProgress })
     const metrics = await evaluateModel(model, dataset, split, { signal, onProgress: (progress) => onProgress({ phase: 'evaluate', ...progress }) })
     warnQuarantined(output, dataset.quarantined)
     output.result(metrics, () => metricsText(metrics, split))

@@ -3,6 +3,7 @@ import { TvnError } from '../../errors.js'
 import { formatLimit, parseLimit } from '../../latency/limit.js'
 import { diagram } from '../../network/diagram.js'
 import { Network } from '../../network/network.js'
+import { program } from '../../program.js'
 import { defaults } from '../../search/options.js'
 import type { Report } from '../../search/report.js'
 import { samplers } from '../../search/samplers/sampler.js'
@@ -21,6 +22,7 @@ export const command = defineCommand({
   about: 'Finds the most accurate network that meets your limits on this machine, trains it and saves it. Ctrl-C saves; --resume goes on.',
   examples: [
     'tvn search',
+    "tvn search --data videos --limit 'p90<1ms'",
     "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200",
     'tvn search --resume runs/2026-11-25-demo-small',
   ],
@@ -76,7 +78,7 @@ export const command = defineCommand({
     } catch (error) {
       display.end()
       if (folder !== '' && !(error instanceof TvnError && error.code === 'ERR_NO_WINNER'))
-        output.warn(`everything so far is saved; go on with: tvn search --resume ${folder}`)
+        output.warn(`everything so far is saved; go on with: ${program} search --resume ${folder}`)
       throw error
     }
   },
@@ -112,7 +114,7 @@ function summary(report: Report, folder: string, classes: number, style: (style:
     `${style('bold', 'best network')} (trial ${best.trial}, trained on to ${best.iterations} steps)\n${diagram(network, { classes })}`,
     `latency p50 ${p50.toPrecision(3)}, p90 ${p90.toPrecision(3)}, p99 ${p99.toPrecision(3)} ms on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
     test,
-    `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: tvn predict VIDEO --model ${path.join(folder, best.model)}`,
+    `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: ${program} predict VIDEO --model ${path.join(folder, best.model)}`,
   ].join('\n\n')
 }
 

@@ -7,7 +7,7 @@ import { count, text } from '../values.js'
 
 export const command = defineCommand({
   name: 'train',
-  about: 'Trains one network on labelled videos and writes a model file.',
+  about: 'Trains one network on labelled videos and writes a model file. Ctrl-C writes it as far as it is trained.',
   examples: [
     'tvn train --network tvn-1 --data videos --epochs 30 --out mine.safetensors',
     'tvn train --network best.json --data demo --iterations 1800 --out best.safetensors',

@@ -1,3 +1,5 @@
+import { oneLine, widthOf } from '../output.js'
+
 /** A block of lines at the bottom of a terminal that is redrawn in place, with lines that stay scrolling above it. */
 export class LiveBlock {
   readonly #stream: NodeJS.WriteStream
@@ -9,15 +11,15 @@ export class LiveBlock {
 
   /** Replaces the block. Lines longer than the terminal is wide are cut, since a wrapped one could not be redrawn. */
   draw(lines: readonly string[]): void {
-    const width = (this.#stream.columns ?? 100) - 1
-    this.#write(lines.map((line) => [...line].slice(0, width).join('')))
+    const width = widthOf(this.#stream) - 1
+    this.#write(lines.map((line) => [...oneLine(line)].slice(0, width).join('')))
   }
 
   /** Writes a line that stays, above the block. */
   print(line: string): void {
     const lines = this.#lines
     this.clear()
-    this.#stream.write(`${line}\n`)
+    this.#stream.write(`${oneLine(line)}\n`)
     this.#write(lines)
   }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { residentBytes } from '../child.js'
+import { residentBytes } from '../../child-process.js'
 import {
   DecodeFailure,
   type DecodeLimits,
@@ -162,7 +162,7 @@ class Report {
 function watchMemory(child: ChildProcess, limit: number): { isExceeded(): boolean; stop(): void } {
   let exceeded = false
   const timer = setInterval(() => {
-    if (child.pid === undefined || (residentBytes(child.pid) ?? 0) <= limit) return
+    if (residentBytes(child.pid) <= limit) return
     exceeded = true
     child.kill('SIGKILL')
   }, 200)

@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
-import { access } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { abortError, throwIfAborted } from '../../abort.js'
 import { describeFileError, writeFileAtomic } from '../../atomic.js'
 import { TvnError } from '../../errors.js'
-import { cacheFolder, diskFull, removeStaleFiles } from '../cache.js'
+import { exists, makeFolder } from '../../folder.js'
+import { removeStaleFiles } from '../../temporary.js'
+import { cacheFolder, diskFull } from '../cache.js'
 import { Child, ChildEnded } from '../child.js'
 import { type DataOptions, progressOf, type Split, splits } from '../dataset.js'
 import { ffmpegOnPath } from '../decoder/find.js'
 import type { EncoderChoice } from './encoder.js'
 import { classes, planClip } from './task.js'
 import type { ClipJob, Question, Result } from './worker.js'
-import { makeFolder } from '../../folder.js'
 
 export interface DemoOptions {
   /** Default 1. The same seed gives the same frames. */
@@ -132,11 +132,4 @@ async function tryEncoder(choice: EncoderChoice): Promise<DemoProcess | string> 
   if (!(result instanceof ChildEnded) && result.ok) return child
   child.end()
   return result instanceof ChildEnded ? `its process ended with ${result.detail}` : result.ok ? '' : result.reason
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  )
 }

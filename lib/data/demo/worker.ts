@@ -1,6 +1,6 @@
 /** The process that renders and encodes demo clips, see `make.ts`. The first question is which encoder to use. */
 import { open, rename, rm } from 'node:fs/promises'
-import { temporaryFile } from '../cache.js'
+import { temporaryFile } from '../../temporary.js'
 import { answer } from '../child.js'
 import type { ClipEncoder, EncoderChoice } from './encoder.js'
 import { ClipRenderer, frameBytes } from './render.js'
