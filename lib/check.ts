@@ -1,4 +1,5 @@
 import { TvnError } from './errors.js'
+import { didYouMean } from './validate.js'
 
 /** Checks of arguments from JavaScript callers; each throws ERR_ARGUMENT with what was expected and what came. */
 
@@ -22,6 +23,26 @@ export function checkOneOf<const T extends string>(name: string, value: unknown,
   return value as T
 }
 
+/** A text that is not empty, such as a path. */
+export function checkText(name: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw wrong(name, 'a text', value)
+  return value
+}
+
+/**
+ * Checks that options are an object with known keys only: a mistyped key is told, not ignored. `signal` and `onProgress`, where given, must be what
+ * they are called; all other values are the caller's to check.
+ */
+export function checkOptions<T extends object>(name: string, value: T, known: Readonly<Record<keyof T, true>>): void {
+  const keys = Object.keys(known)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, `an object with the keys ${keys.join(', ')}`, value)
+  const unknown = Object.keys(value).find((key) => !keys.includes(key))
+  if (unknown !== undefined) throw new TvnError('ERR_ARGUMENT', `${name}.${unknown} is not a known key: ${didYouMean(unknown, keys)}`)
+  const { signal, onProgress } = value as { signal?: unknown; onProgress?: unknown }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrong('signal', 'an AbortSignal', signal)
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw wrong('onProgress', 'a function', onProgress)
+}
+
 /**
  * Checks clips: bytes and their shape [N, T, H, W, 3], where all but N are given by the network. Returns N.
  */
@@ -37,12 +58,18 @@ export function checkClips(clips: unknown, shape: unknown, expected: readonly [f
   return shape[0]
 }
 
-function wrong(name: string, expected: string, got: unknown): TvnError {
+/** The error of an argument that is not what it must be. */
+export function wrong(name: string, expected: string, got: unknown): TvnError {
   return new TvnError('ERR_ARGUMENT', `${name} must be ${expected}, got ${shown(got)}`)
 }
 
 function shown(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
   if (value === null || typeof value !== 'object') return typeof value === 'string' ? `'${value}'` : String(value)
-  if (Array.isArray(value)) return `[${value.slice(0, 8).map(shown).join(', ')}${value.length > 8 ? ', …' : ''}]`
+  if (Array.isArray(value))
+    return `[${value
+      .slice(0, 8)
+      .map((item) => (Array.isArray(item) ? '[…]' : shown(item)))
+      .join(', ')}${value.length > 8 ? ', …' : ''}]`
   return `an object of type ${value.constructor?.name ?? 'Object'}`
 }

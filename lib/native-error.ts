@@ -3,8 +3,8 @@ import { type ErrorCode, TvnError } from './errors.js'
 /** What the addon throws (an Error with a code) as a TvnError; anything else as it is. */
 export function nativeError(error: unknown): unknown {
   if (error instanceof TvnError || !(error instanceof Error)) return error
-  const { code } = error as NodeJS.ErrnoException
-  if (!code?.startsWith('ERR_')) return error
+  const { code } = error as { code?: unknown }
+  if (typeof code !== 'string' || !code.startsWith('ERR_')) return error // a DOMException's code is a number
   const hint = code === 'ERR_MEMORY' ? { hint: 'a smaller network, batch or input takes less memory' } : {}
   return new TvnError(code as ErrorCode, error.message, { cause: error, ...hint })
 }

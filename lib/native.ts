@@ -42,7 +42,7 @@ export interface NativeMeasureOptions {
   readonly clips: Uint8Array
   /** Evict the caches before each run. */
   readonly cold: boolean
-  /** Pin the measuring threads to cores `core`, `core` + 1, …; −1 leaves them free. */
+  /** Pin the measuring threads to this core and the next ones that the process may use, after the last from the first; −1 leaves them free. */
   readonly core: number
 }
 

@@ -49,6 +49,12 @@ export function formatCount(n: number, unit = ''): string {
   return unit ? `${n} ${unit}` : String(n)
 }
 
+/** A time in three digits: 0.139 ms, 12.3 ms, 1.68 s, 1200 s. */
+export function formatMilliseconds(ms: number): string {
+  const [x, unit] = ms < 999.5 ? [ms, 'ms'] : [ms / 1000, 's'] // 999.6 rounds to 1.00 s, not to 1.00e+3 ms
+  return `${x < 999.5 ? x.toPrecision(3) : x.toFixed(0)} ${unit}`
+}
+
 function threeDigits(x: number): string {
   return x.toFixed(x < 9.995 ? 2 : x < 99.95 ? 1 : 0)
 }

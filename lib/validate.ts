@@ -106,7 +106,12 @@ export function formatPath(path: readonly PropertyKey[]): string {
 
 /** A value as JSON, short enough for a message. */
 export function show(value: unknown): string {
-  return cut((typeof value === 'number' ? String(value) : JSON.stringify(value)) ?? typeof value)
+  if (typeof value === 'number' || typeof value === 'bigint') return cut(String(value))
+  try {
+    return cut(JSON.stringify(value) ?? typeof value)
+  } catch {
+    return typeof value // it holds itself, or what JSON has no word for
+  }
 }
 
 function cut(text: string): string {

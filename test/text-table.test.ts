@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { formatCount, pad, textTable, textWidth } from '../lib/text-table.js'
+import { formatCount, formatMilliseconds, pad, textTable, textWidth } from '../lib/text-table.js'
 
 describe('textTable', () => {
   it('aligns columns under a header and a rule', () => {
@@ -53,5 +53,21 @@ describe('formatCount', () => {
     ])
     expect(formatCount(4_326_000_000, 'MACs')).to.equal('4.33 GMACs')
     expect(formatCount(950, 'MACs')).to.equal('950 MACs')
+  })
+})
+
+describe('formatMilliseconds', () => {
+  it('keeps three digits, in seconds from one second on, and never an exponent', () => {
+    expect([0.1394, 0.5, 12.34, 310, 999.4, 999.6, 1680, 999_600, 1_234_567].map(formatMilliseconds)).to.deep.equal([
+      '0.139 ms',
+      '0.500 ms',
+      '12.3 ms',
+      '310 ms',
+      '999 ms',
+      '1.00 s',
+      '1.68 s',
+      '1000 s',
+      '1235 s',
+    ])
   })
 })

@@ -135,7 +135,7 @@ class Buffers {
   constructor(options: BatchOptions) {
     const { stream, batch, classes, task } = options
     this.clipBytes = stream.frames * stream.size * stream.size * 3
-    this.clips = new Uint8Array(batch * this.clipBytes)
+    this.clips = allocate(batch * this.clipBytes)
     this.#labels = new Int32Array(task === 'multi-label' ? batch * classes : batch)
     this.#options = options
   }
@@ -150,5 +150,16 @@ class Buffers {
       else for (const label of sample.labels) labels[i * classes + label] = 1
     }
     return { clips: this.clips.subarray(0, n * this.clipBytes), shape: [n, stream.frames, stream.size, stream.size, 3], labels }
+  }
+}
+
+function allocate(bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(bytes)
+  } catch (cause) {
+    throw new TvnError('ERR_MEMORY', `a batch of clips takes ${bytes} bytes, more than can be had`, {
+      cause,
+      hint: 'a smaller batch or input takes less memory',
+    })
   }
 }

@@ -1,5 +1,6 @@
 import { parseLimit } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
+import { formatMilliseconds } from '../text-table.js'
 
 /** Why a network with so many parameters is rejected; undefined when it is not. */
 export function parametersReason(params: number, maxParams: number): string | undefined {
@@ -18,7 +19,7 @@ export function latencyReason(latency: LatencyReport): string | undefined {
 /** The figure of the report that is nearest to a percentile. */
 function figure({ p50, p90, p99 }: LatencyReport, percentile: number): string {
   const [name, value] = percentile < 70 ? ['p50', p50] : percentile < 95 ? ['p90', p90] : ['p99', p99]
-  return `${name} ${value.toPrecision(3)} ms`
+  return `${name} ${formatMilliseconds(value)}`
 }
 
 /** The category of a reason, for counting: what stands before its colon. */

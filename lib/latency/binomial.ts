@@ -19,22 +19,19 @@ export function binomialAtLeast(n: number, k: number, q: number): number {
 
 /** The largest k with P(X ≤ k) ≤ alpha, or −1. */
 export function lowerCritical(n: number, q: number, alpha: number): number {
-  return leastWhere(n, (k) => binomialAtMost(n, k, q) > alpha) - 1
+  const odds = Math.log(q) - Math.log1p(-q)
+  let logTerm = n * Math.log1p(-q)
+  let sum = Math.exp(logTerm)
+  let k = 0
+  while (sum <= alpha && k < n) {
+    logTerm += Math.log((n - k) / (k + 1)) + odds
+    sum += Math.exp(logTerm)
+    k++
+  }
+  return k - 1
 }
 
 /** The smallest k with P(X ≥ k) ≤ alpha, or n + 1. */
 export function upperCritical(n: number, q: number, alpha: number): number {
-  return leastWhere(n, (k) => binomialAtLeast(n, k, q) <= alpha)
-}
-
-/** The smallest k in 0 … n for which a condition that stays true once true holds, or n + 1 (bisection). */
-function leastWhere(n: number, holds: (k: number) => boolean): number {
-  let low = 0
-  let high = n + 1
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (holds(middle)) high = middle
-    else low = middle + 1
-  }
-  return low
+  return n - lowerCritical(n, 1 - q, alpha)
 }

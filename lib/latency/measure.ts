@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from '../abort.js'
 import type { NativePlan } from '../native.js'
 import { Random } from '../random.js'
 import { formatLimit, type LatencyLimit } from './limit.js'
@@ -85,7 +86,7 @@ export async function measureLatency(
   const { now } = environment
   const clips = randomClips(shape)
   const run = async (runs: number, cold = false): Promise<Float64Array> => {
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     return plan.measure({ runs, clips, cold, core })
   }
   const typical = await warmUp(run, now, (samples) => onProgress?.({ stage: 'warm-up', samples }))

@@ -1,5 +1,5 @@
 import { lowerCritical, upperCritical } from './binomial.js'
-import type { LatencyLimit } from './limit.js'
+import { firstShare, type LatencyLimit, samplesToProve } from './limit.js'
 
 /** `uncertain`: too noisy, or too close to the limit, to say with the samples so far. */
 export type Verdict = 'meets' | 'fails' | 'uncertain'
@@ -12,20 +12,20 @@ export interface Look {
   readonly meetsUpTo: number
   /** The limit is failed when at least so many missed it. */
   readonly failsFrom: number
+  /** Taken in passing: the next batch of runs need not end at it. */
+  readonly early: boolean
 }
-
-/** Share of the error probability that the first look which can prove the limit spends. */
-const firstShare = 0.98
 
 /**
  * The sequential binomial test of a limit. A run that takes `milliseconds` or longer is a miss; the limit holds when a run
  * misses with probability at most q = 1 − percentile/100. The test looks at n/4, n/2, n, 2n, 4n, … samples, n being the
- * smallest number that proves the limit without a miss (44 for p90 at 99 %: 0.9^44 < 1 %).
+ * smallest number that proves the limit without a miss (44 for p90 at 99 %: 0.9^44 < 1 %). Early looks, at 2, 4, 8, … below
+ * n/4, can only fail it: a network that takes seconds is known to be too slow after a few runs.
  *
  * Looking several times gives chance several goes, so the error probability α = 1 − confidence is spent over the looks
  * (Bonferroni): look n may spend 98 % of α, look 2n half of the rest, 4n half of what is then left, and so on.
  * However often it looks, a limit that does not hold is said to be met with probability at most α, provided that runs are
- * independent. "Fails" is bounded in the same way: its looks spend α/2, α/4, ….
+ * independent. "Fails" is bounded in the same way: α/4, α/8, … is spent by the early looks and as much by the others.
  */
 export function look(limit: LatencyLimit, index: number): Look {
   const known = looks.get(limit) ?? []
@@ -40,19 +40,23 @@ const looks = new WeakMap<LatencyLimit, Look[]>()
 function computeLook(limit: LatencyLimit, index: number): Look {
   const alpha = 1 - limit.confidence / 100
   const miss = 1 - limit.percentile / 100
-  const proof = Math.ceil(Math.log(firstShare * alpha) / Math.log1p(-miss))
-  const samples = Math.ceil(proof * 2 ** (index - 2))
-  const spent = index === 2 ? firstShare * alpha : index > 2 ? ((1 - firstShare) * alpha) / 2 ** (index - 2) : 0
+  const proof = samplesToProve(limit)
+  const earlyLooks = Math.max(0, Math.ceil(Math.log2(proof / 4)) - 1)
+  const early = index < earlyLooks
+  const place = early ? index : index - earlyLooks
+  const samples = early ? 2 ** (place + 1) : Math.ceil(proof * 2 ** (place - 2))
+  const spent = early || place < 2 ? 0 : place === 2 ? firstShare * alpha : ((1 - firstShare) * alpha) / 2 ** (place - 2)
   return {
     samples,
     meetsUpTo: spent > 0 ? lowerCritical(samples, miss, spent) : -1,
-    failsFrom: upperCritical(samples, miss, alpha / 2 ** (index + 1)),
+    failsFrom: upperCritical(samples, miss, alpha / 2 ** (place + 2)),
+    early,
   }
 }
 
 export interface Decision {
   readonly verdict: Verdict
-  /** Samples at which the next look is due, when it is still uncertain. */
+  /** Samples at which the next look that is not early is due, when it is still uncertain. */
   readonly next: number
 }
 
@@ -61,8 +65,11 @@ export function decide(limit: LatencyLimit, times: readonly number[]): Decision 
   let misses = 0
   let counted = 0
   for (let index = 0; ; index++) {
-    const { samples, meetsUpTo, failsFrom } = look(limit, index)
-    if (samples > times.length) return { verdict: 'uncertain', next: samples }
+    const { samples, meetsUpTo, failsFrom, early } = look(limit, index)
+    if (samples > times.length) {
+      if (early) continue
+      return { verdict: 'uncertain', next: samples }
+    }
     for (; counted < samples; counted++) if ((times[counted] as number) >= limit.milliseconds) misses++
     if (misses <= meetsUpTo) return { verdict: 'meets', next: samples }
     if (misses >= failsFrom) return { verdict: 'fails', next: samples }

@@ -1,8 +1,8 @@
-import { checkClips, checkCount, checkOneOf } from '../check.js'
+import { checkClips, checkCount, checkNumber, checkOneOf, checkOptions, checkText, wrong } from '../check.js'
 import { decodeVideo } from '../data/decode.js'
 import { evaluationBatches } from '../data/sampler.js'
 import { TvnError } from '../errors.js'
-import { type LatencyLimit, parseLimit } from '../latency/limit.js'
+import { checkLimit, type LatencyLimit, parseLimit } from '../latency/limit.js'
 import { type LatencyReport, type MeasureOptions, measureLatency } from '../latency/measure.js'
 import type { Precision } from '../native.js'
 import type { Network } from '../network/network.js'
@@ -52,7 +52,9 @@ export class Model {
   #weights: ReadonlyMap<string, Float32Array> | undefined
 
   /** Use `loadModel`. */
-  constructor(file: ModelFile, { threads = 1, precision = 'f32', device = 'cpu' }: LoadOptions = {}) {
+  constructor(file: ModelFile, options: LoadOptions = {}) {
+    checkOptions('options', options, { threads: true, precision: true, device: true })
+    const { threads = 1, precision = 'f32', device = 'cpu' } = options
     checkOneOf('device', device, ['cpu'])
     this.threads = checkCount('threads', threads, 1, 256)
     this.precision = checkOneOf('precision', precision, ['f32'])
@@ -76,11 +78,12 @@ export class Model {
    * @param clips u8 RGB, not to be changed until the promise settles
    * @param shape [N, T, H, W, 3]: N at least 1, the rest as the network's stream says
    */
-  async logits(clips: Uint8Array, shape: readonly number[], { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+  async logits(clips: Uint8Array, shape: readonly number[], options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     this.#alive()
+    checkOptions('options', options, { signal: true })
     const { frames, size } = this.network.streams[0]
     const count = checkClips(clips, shape, [frames, size])
-    return this.#inference.logits(clips, count, signal)
+    return this.#inference.logits(clips, count, options.signal)
   }
 
   /**
@@ -92,9 +95,11 @@ export class Model {
   }
 
   /** `predict`, with how long its parts took. */
-  async classify(file: string, { top = 5, signal }: PredictOptions = {}): Promise<Classification> {
+  async classify(file: string, options: PredictOptions = {}): Promise<Classification> {
     this.#alive()
-    if (typeof file !== 'string' || file === '') throw new TvnError('ERR_ARGUMENT', 'file must be the path of a video')
+    if (typeof file !== 'string' || file === '') throw wrong('file', 'the path of a video', file)
+    checkOptions('options', options, { top: true, signal: true })
+    const { top = 5, signal } = options
     checkCount('top', top, 1, Number.MAX_SAFE_INTEGER)
     const begun = performance.now()
     const { clips, views } = await this.#readViews(file, signal)
@@ -110,11 +115,16 @@ export class Model {
    * Measures the latency of one clip on this machine; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
    * Throws ERR_LIMIT_INVALID.
    */
-  async measure({ limit, ...options }: Omit<MeasureOptions, 'limits'> & { limit?: string | LatencyLimit } = {}): Promise<LatencyReport> {
+  async measure(options: Omit<MeasureOptions, 'limits'> & { limit?: string | LatencyLimit } = {}): Promise<LatencyReport> {
     this.#alive()
-    const limits = limit === undefined ? [] : [typeof limit === 'string' ? parseLimit(limit) : limit]
+    checkOptions('options', options, { limit: true, core: true, maxSeconds: true, coldRuns: true, signal: true, onProgress: true })
+    const { limit, ...rest } = options
+    if (rest.core !== undefined) checkCount('core', rest.core, -1, 1023)
+    if (rest.maxSeconds !== undefined) checkNumber('maxSeconds', rest.maxSeconds, 0, 1e6)
+    if (rest.coldRuns !== undefined) checkCount('coldRuns', rest.coldRuns, 0, 1e6)
+    const limits = limit === undefined ? [] : [typeof limit === 'string' ? parseLimit(limit) : checkLimit(limit)]
     const { frames, size } = this.network.streams[0]
-    return this.#inference.withPlan((plan) => measureLatency(plan, [frames, size, size, 3], { ...options, limits }))
+    return this.#inference.withPlan((plan) => measureLatency(plan, [frames, size, size, 3], { ...rest, limits }))
   }
 
   /** Frees the native memory when the running call has ended. */
@@ -156,6 +166,5 @@ export class Model {
  * const [best] = await model.predict('clip.mp4', { top: 1 })
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  if (typeof path !== 'string') throw new TvnError('ERR_ARGUMENT', `path must be a text, got ${typeof path}`)
-  return new Model(await readModel(path), options)
+  return new Model(await readModel(checkText('path', path)), options)
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { checkCount, checkOptions, wrong } from '../check.js'
 import { TvnError } from '../errors.js'
 import { didYouMean } from '../validate.js'
 import { type Cost, costOf, volume } from './cost.js'
@@ -44,6 +45,7 @@ export class Network implements Genes {
 
   /** A released network by name. Throws ERR_ARGUMENT for a name that is none of `Network.presets`. */
   static preset(name: string): Network {
+    if (typeof name !== 'string') throw wrong('name', 'a text', name)
     if (!isPreset(name)) throw new TvnError('ERR_ARGUMENT', `there is no network named "${name}": ${didYouMean(name, Network.presets)}`)
     return new Network(presets[name])
   }
@@ -79,6 +81,7 @@ export class Network implements Genes {
 
   /** Whether both compute the same function of the same frames: genes may differ where they have no effect. */
   computesLike(other: Network): boolean {
+    if (!(other instanceof Network)) throw wrong('other', 'a Network', other)
     const phenotype = ({ streams, blocks, head }: Network): string => {
       const { tensors, ops } = lower({ streams, blocks, head }, 1)
       return JSON.stringify([streams, tensors, ops])
@@ -87,16 +90,16 @@ export class Network implements Genes {
   }
 
   /** Trainable parameters, multiply-accumulates of one clip, and both by layer. Also for networks too large to be built. */
-  cost({ classes }: ClassCount): Cost {
-    return costOf(this.#lower(classes))
+  cost(options: ClassCount): Cost {
+    return costOf(this.#lower(options))
   }
 
   /**
    * The network as ops over named tensors. Throws ERR_NETWORK_INVALID where a tensor or the parameters exceed `buildLimits`,
    * before anything is allocated.
    */
-  graph({ classes }: ClassCount): Graph {
-    const graph = this.#lower(classes)
+  graph(options: ClassCount): Graph {
+    const graph = this.#lower(options)
     const problem = tooLarge(graph)
     if (problem !== undefined) {
       throw new TvnError('ERR_NETWORK_INVALID', `network ${this.name} is too large to be built: ${problem}`, {
@@ -108,13 +111,12 @@ export class Network implements Genes {
 
   /** Whether `graph` would accept it. */
   isBuildable(): boolean {
-    return tooLarge(this.#lower(1)) === undefined
+    return tooLarge(this.#lower({ classes: 1 })) === undefined
   }
 
-  #lower(classes: number): Graph {
-    if (!Number.isInteger(classes) || classes < 1 || classes > 100_000)
-      throw new TvnError('ERR_ARGUMENT', `classes must be a whole number from 1 to 100000, got ${classes}`)
-    return lower(this, classes)
+  #lower(options: ClassCount): Graph {
+    checkOptions('options', options, { classes: true })
+    return lower(this, checkCount('classes', options.classes, 1, 100_000))
   }
 }
 

@@ -1,7 +1,6 @@
-import { checkCount, checkNumber, checkOneOf } from '../check.js'
-import { TvnError } from '../errors.js'
+import { checkCount, checkNumber, checkOneOf, checkText, wrong } from '../check.js'
 import { formatLimit, parseLimit } from '../latency/limit.js'
-import { readSpace, type Space, withFrames } from '../space/space.js'
+import { parseSpace, readSpace, type Space, spaceFormat, withFrames } from '../space/space.js'
 import { type SamplerName, samplers } from './samplers/sampler.js'
 
 /** Defaults of a search; those of the demo, which takes some minutes on two cores. */
@@ -54,6 +53,23 @@ export interface SearchSettings {
   finalIterations?: number
 }
 
+export const settingKeys: Readonly<Record<keyof SearchSettings, true>> = {
+  data: true,
+  space: true,
+  sampler: true,
+  trials: true,
+  time: true,
+  population: true,
+  tournament: true,
+  seed: true,
+  workers: true,
+  limits: true,
+  maxParams: true,
+  frames: true,
+  iterations: true,
+  finalIterations: true,
+}
+
 /** Settings checked and complete, as the journal keeps them. */
 export interface StudyOptions {
   readonly data: string
@@ -79,9 +95,9 @@ export async function studyOptions(settings: SearchSettings): Promise<StudyOptio
   const population = checkCount('population', settings.population ?? defaults.population(trials), 1, 1_000_000)
   const iterations = checkCount('iterations', settings.iterations ?? defaults.iterations, 1, most)
   const limits = settings.limits ?? defaults.limits
-  if (!Array.isArray(limits)) throw new TvnError('ERR_ARGUMENT', `limits must be an array like ['p90<5ms@99%'], got ${String(limits)}`)
+  if (!Array.isArray(limits)) throw wrong('limits', "an array like ['p90<5ms@99%']", limits)
   return {
-    data: settings.data ?? defaults.data,
+    data: checkText('data', settings.data ?? defaults.data),
     space: await resolveSpace(settings.space ?? defaults.space, settings.frames),
     sampler: checkOneOf('sampler', settings.sampler ?? defaults.sampler, samplers),
     trials,
@@ -90,7 +106,7 @@ export async function studyOptions(settings: SearchSettings): Promise<StudyOptio
     tournament: checkCount('tournament', settings.tournament ?? defaults.tournament(population), 1, 1_000_000),
     seed: checkCount('seed', settings.seed ?? defaults.seed, 0, most),
     workers: checkCount('workers', settings.workers ?? defaults.workers, 1, 256),
-    limits: limits.map((text: unknown) => formatLimit(parseLimit(String(text)))),
+    limits: limits.map((text: string) => formatLimit(parseLimit(text))),
     maxParams: checkCount('maxParams', settings.maxParams ?? defaults.maxParams, 1, most),
     iterations,
     finalIterations: checkCount('finalIterations', settings.finalIterations ?? Math.round(defaults.finalFactor * iterations), 0, most),
@@ -98,6 +114,6 @@ export async function studyOptions(settings: SearchSettings): Promise<StudyOptio
 }
 
 async function resolveSpace(given: string | Space, frames: number | undefined): Promise<Space> {
-  const space = typeof given === 'string' ? await readSpace(given) : given
+  const space = typeof given === 'string' ? await readSpace(given) : parseSpace({ format: spaceFormat, ...given })
   return frames === undefined ? space : withFrames(space, frames)
 }

@@ -1,14 +1,16 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
-import { parseLimit } from '../latency/limit.js'
+import { parseLimit, samplesToProve } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
 import type { Cost } from '../network/cost.js'
 import { Random } from '../random.js'
 import { sample } from '../space/sample.js'
 import { candidates } from '../space/smallest.js'
+import { formatMilliseconds } from '../text-table.js'
 import { defaultRecipe } from '../train/recipe.js'
 import type { StudyOptions } from './options.js'
+import { measureSeconds } from './run-trials.js'
 
 export interface Preflight {
   /** The fastest network that was tried. */
@@ -39,11 +41,21 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
   if (fastest.verdict === 'fails')
     throw new TvnError(
       'ERR_LIMIT_IMPOSSIBLE',
-      `the fastest network of the space takes ${fastest.p90.toPrecision(2)} ms here (p90), the limit asks for ${options.limits.join(' and ')}`,
+      `the fastest network of the space takes ${formatMilliseconds(fastest.p90)} here (p90), the limit asks for ${options.limits.join(' and ')}`,
       {
         hint: 'a looser --limit, or a space with smaller networks',
       },
     )
+  for (const limit of options.limits) {
+    const runs = samplesToProve(parseLimit(limit))
+    // an uncertain verdict gets its time twice
+    if (runs * fastest.p50 > 2 * measureSeconds * 1000)
+      throw new TvnError(
+        'ERR_LIMIT_IMPOSSIBLE',
+        `to prove ${limit} takes ${runs} runs, ${formatMilliseconds(runs * fastest.p50)} for the fastest network of the space, which is measured for ${2 * measureSeconds} s at most`,
+        { hint: 'a --limit with a lower percentile needs fewer runs' },
+      )
+  }
   const peak = await pool.run('peak', {})
   return { fastest, seconds: peak.ok ? await estimate(options, classes, peak.result) : Number.NaN }
 }

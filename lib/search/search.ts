@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { throwIfAborted } from '../abort.js'
+import { checkOptions, checkText } from '../check.js'
 import type { DataProgress, PreparedDataset } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { prepareDataset } from '../data/prepare.js'
@@ -11,7 +12,7 @@ import { thisMachine } from '../latency/machine.js'
 import { version } from '../version.js'
 import { deliver } from './deliver.js'
 import type { StudyEvent, StudyRecord } from './events.js'
-import { type SearchSettings, type StudyOptions, studyOptions } from './options.js'
+import { type SearchSettings, type StudyOptions, settingKeys, studyOptions } from './options.js'
 import { type Preflight, preflight } from './preflight.js'
 import { makeReport, type Report, writeReport } from './report.js'
 import { checkRunFolder, defaultRunFolder, makeRunFolder, runFolder, sweepRunFolder } from './run-folder.js'
@@ -59,7 +60,9 @@ export interface SearchResult {
  * on afterwards) and ERR_ABORTED.
  */
 export async function search(options: SearchOptions = {}): Promise<SearchResult> {
+  checkOptions('options', options, { ...settingKeys, out: true, resume: true, signal: true, onProgress: true, cacheDir: true })
   const { resume, out, signal, onProgress: report = () => {}, cacheDir, ...settings } = options
+  for (const [name, value] of Object.entries({ resume, out, cacheDir })) if (value !== undefined) checkText(name, value)
   throwIfAborted(signal)
   if (resume !== undefined) {
     if (out !== undefined || Object.values(settings).some((setting) => setting !== undefined))

@@ -42,18 +42,19 @@ export interface FitResult {
  */
 export async function fit(options: FitOptions): Promise<FitResult> {
   const { network, labels, task, samples, recipe, iterations, seed, threads, flip, signal, onProgress, gate } = options
+  const { batch, ...settings } = recipe
   const random = Random.seeded(seed)
   const weights = options.initial ?? (await initialize(network.graph({ classes: labels.length }), random.fork('weights')))
   const sampler = new TrainingSampler(samples, {
     stream: network.streams[0],
-    batch: recipe.batch,
+    batch,
     classes: labels.length,
     task,
     flip,
     threads: Math.ceil(threads / coresPerLoader),
     random: random.fork('clips'),
   })
-  using trainer = await createTrainer({ network, labels, task, weights }, { ...recipe, threads, seed, task })
+  using trainer = await createTrainer({ network, labels, task, weights }, { ...settings, threads, seed, task })
   const history = await trainingLoop(trainer, () => sampler.next(), { iterations, learningRate: recipe.learningRate, signal, onProgress, gate })
   return { weights: await trainer.weights(), history }
 }

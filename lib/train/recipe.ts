@@ -1,3 +1,5 @@
+import { flag, object, parseWith, real, whole } from '../validate.js'
+
 /** How a network is trained; stored in the model file's `recipe`. */
 export interface Recipe {
   /** Highest learning rate, reached after the warm-up. */
@@ -26,4 +28,21 @@ export const defaultRecipe: Recipe = {
   labelSmoothing: 0.1,
   dropout: 0.2,
   batch: 16,
+}
+
+const schema = object({
+  recipe: object({
+    learningRate: real(0, 1e6).default(defaultRecipe.learningRate),
+    momentum: real(0, 1).default(defaultRecipe.momentum),
+    nesterov: flag().default(defaultRecipe.nesterov),
+    weightDecay: real(0, 1).default(defaultRecipe.weightDecay),
+    labelSmoothing: real(0, 1).default(defaultRecipe.labelSmoothing),
+    dropout: real(0, 0.99).default(defaultRecipe.dropout),
+    batch: whole(1, 4096).default(defaultRecipe.batch),
+  }),
+})
+
+/** A recipe with the defaults for what is not given. Throws ERR_ARGUMENT. */
+export function completeRecipe(recipe: unknown = {}): Recipe {
+  return parseWith(schema, { recipe }, 'ERR_ARGUMENT', 'a recipe').recipe
 }

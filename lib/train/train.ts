@@ -2,7 +2,7 @@ import { access, constants, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { abortError } from '../abort.js'
 import { describeFileError } from '../atomic.js'
-import { checkCount, checkOneOf } from '../check.js'
+import { checkCount, checkOneOf, checkOptions, checkText, wrong } from '../check.js'
 import type { PreparedDataset, Quarantined, Split } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
 import { prepareDataset } from '../data/prepare.js'
@@ -21,7 +21,7 @@ import { inheritWeights } from './inherit.js'
 import { initialize } from './initialize.js'
 import type { HistoryEntry } from './loop.js'
 import type { Metrics } from './metrics.js'
-import { defaultRecipe, type Recipe } from './recipe.js'
+import { completeRecipe, type Recipe } from './recipe.js'
 
 export interface TrainOptions {
   /** A network, the name of a preset, or a file with Network JSON, released JSON or a model. */
@@ -73,25 +73,43 @@ const defaultIterations = 2000
  * const { model, metrics } = await train({ network: 'tvn-1', data: 'videos', epochs: 30, out: 'mine.safetensors' })
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { out, signal, onProgress } = options
+  checkOptions('options', options, {
+    network: true,
+    data: true,
+    epochs: true,
+    iterations: true,
+    out: true,
+    initFrom: true,
+    recipe: true,
+    precision: true,
+    threads: true,
+    seed: true,
+    signal: true,
+    onProgress: true,
+  })
+  const { out, initFrom, signal, onProgress } = options
+  const source = options.network instanceof Network ? options.network : checkNetworkName(options.network)
+  const data = checkText('data', options.data)
+  if (out !== undefined) checkText('out', out)
+  if (initFrom !== undefined) checkText('initFrom', initFrom)
   const threads = checkCount('threads', options.threads ?? 1, 1, 256)
   const seed = checkCount('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER)
   const precision = checkOneOf('precision', options.precision ?? 'f32', ['f32'])
-  const recipe = { ...defaultRecipe, ...options.recipe }
+  const recipe = completeRecipe(options.recipe)
   if (options.epochs !== undefined && options.iterations !== undefined)
     throw new TvnError('ERR_ARGUMENT', 'epochs and iterations exclude each other, expected one of them')
   if (options.epochs !== undefined) checkCount('epochs', options.epochs, 1, 1e6)
   if (options.iterations !== undefined) checkCount('iterations', options.iterations, 1, 1e9)
-  const network = options.network instanceof Network ? options.network : (await openNetwork(options.network)).network
-  const start = options.initFrom === undefined ? undefined : await readModel(options.initFrom)
+  const network = typeof source === 'string' ? (await openNetwork(source)).network : source
+  const start = initFrom === undefined ? undefined : await readModel(initFrom)
   if (out !== undefined) await checkWritable(out)
 
-  const dataset = await prepareDataset(await openDataset(options.data, { signal, onProgress }), { signal, onProgress })
+  const dataset = await prepareDataset(await openDataset(data, { signal, onProgress }), { signal, onProgress })
   const { labels, task, flip } = dataset
   const samples = dataset.splits.train
-  if (samples.length === 0) throw new TvnError('ERR_DATASET', `${options.data}: no usable videos in the training split`)
+  if (samples.length === 0) throw new TvnError('ERR_DATASET', `${data}: no usable videos in the training split`)
   const iterations = options.iterations ?? (options.epochs === undefined ? defaultIterations : Math.ceil((options.epochs * samples.length) / recipe.batch))
-  const initial = start && (await startingWeights(network, labels.length, seed, start, options.initFrom as string))
+  const initial = start && (await startingWeights(network, labels.length, seed, start, initFrom as string))
   const { weights, history } = await fit({
     network,
     labels,
@@ -126,6 +144,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     throw new TvnError('ERR_ABORTED', abortError(signal).message, { ...saved, cause: signal.reason })
   }
   return { model: new Model(file, { threads, precision }), history, metrics, quarantined: dataset.quarantined }
+}
+
+function checkNetworkName(value: unknown): string {
+  if (typeof value !== 'string' || value === '')
+    throw new TvnError('ERR_ARGUMENT', wrong('network', 'a Network, the name of a preset or a file', value).message, {
+      hint: 'Network.parse(json) makes a Network',
+    })
+  return value
 }
 
 async function startingWeights(network: Network, classes: number, seed: number, start: ModelFile, name: string): Promise<Map<string, Float32Array>> {

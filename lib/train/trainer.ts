@@ -1,4 +1,4 @@
-import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf } from '../check.js'
+import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf, checkOptions, wrong } from '../check.js'
 import { TvnError } from '../errors.js'
 import { type NativeTrainer, native, type Precision } from '../native.js'
 import { callNative } from '../native-error.js'
@@ -73,8 +73,10 @@ export class Trainer {
     clips: Uint8Array,
     shape: readonly number[],
     labels: Int32Array | readonly number[],
-    { learningRate = this.#learningRate }: { learningRate?: number } = {},
+    options: { learningRate?: number } = {},
   ): Promise<{ loss: number }> {
+    checkOptions('options', options, { learningRate: true })
+    const { learningRate = this.#learningRate } = options
     const { frames, size } = this.network.streams[0]
     const batch = checkClips(clips, shape, [frames, size])
     const targets = this.#checkLabels(labels, batch)
@@ -117,16 +119,12 @@ export class Trainer {
     const multiLabel = this.task === 'multi-label'
     const length = multiLabel ? batch * this.classes : batch
     const limit = multiLabel ? 2 : this.classes
-    if (!(labels instanceof Int32Array || Array.isArray(labels)) || labels.length !== length) {
-      throw new TvnError(
-        'ERR_ARGUMENT',
-        `labels must be an Int32Array of ${length} values for this batch, got ${(labels as Int32Array)?.length ?? labels} values`,
-      )
-    }
+    if (!(labels instanceof Int32Array || Array.isArray(labels))) throw wrong('labels', 'an Int32Array', labels)
+    if (labels.length !== length)
+      throw new TvnError('ERR_ARGUMENT', `labels must be an Int32Array of ${length} values for this batch, got ${labels.length} values`)
     for (let i = 0; i < length; i++) {
       const label = labels[i] as number
-      if (!Number.isInteger(label) || label < 0 || label >= limit)
-        throw new TvnError('ERR_ARGUMENT', `labels[${i}] must be a whole number from 0 to ${limit - 1}, got ${label}`)
+      if (!Number.isInteger(label) || label < 0 || label >= limit) throw wrong(`labels[${i}]`, `a whole number from 0 to ${limit - 1}`, label)
     }
     return Int32Array.from(labels)
   }
@@ -141,7 +139,23 @@ export class Trainer {
  * const { loss } = await trainer.step(clips, [16, 2, 224, 224, 3], labels)
  */
 export async function createTrainer(source: Network | WeightedNetwork, options: TrainerOptions = {}): Promise<Trainer> {
+  checkOptions('options', options, {
+    learningRate: true,
+    momentum: true,
+    nesterov: true,
+    weightDecay: true,
+    labelSmoothing: true,
+    dropout: true,
+    precision: true,
+    threads: true,
+    seed: true,
+    task: true,
+    classes: true,
+    labels: true,
+  })
   const fresh = source instanceof Network
+  if (!fresh) checkWeighted(source)
+  if (options.labels !== undefined && !Array.isArray(options.labels)) throw wrong('labels', 'an array of texts', options.labels)
   const network = fresh ? source : source.network
   const task = checkOneOf('task', options.task ?? (fresh ? 'single-label' : source.task), tasks)
   const classes = checkCount('classes', fresh ? (options.classes ?? options.labels?.length) : source.labels.length, 1, 100_000)
@@ -162,4 +176,11 @@ export async function createTrainer(source: Network | WeightedNetwork, options: 
   const weights = fresh ? await initialize(graph, Random.seeded(seed).fork('weights')) : source.weights
   const trainer = await callNative(() => native().createTrainer(graph, Object.fromEntries(weights), settings))
   return new Trainer(network, task, classes, learningRate, trainer)
+}
+
+function checkWeighted(source: WeightedNetwork): void {
+  const { network, labels, weights } = source ?? {}
+  if (!(network instanceof Network)) throw wrong('source', 'a Network or a Model', source)
+  if (!Array.isArray(labels)) throw wrong('labels', 'an array of texts', labels)
+  if (!(weights instanceof Map)) throw wrong('weights', 'a Map of Float32Arrays by tensor name', weights)
 }

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "addon/async.h"
 #include "addon/convert.h"
@@ -55,15 +56,23 @@ Napi::Value load_clips_async(const Napi::CallbackInfo& info) {
   }
   const int64_t frames = clips.empty() ? 0 : static_cast<int64_t>(clips[0].frames.size());
   if (frames > 4096) bad_argument(env, "clips: at most 4096 frames");
-  const auto out = typed_array<uint8_t>(env, info[3], "out", static_cast<int64_t>(clips.size()) * frames * size * size * 3);
+  const int64_t bytes = static_cast<int64_t>(clips.size()) * frames * size * size * 3;
+  typed_array<uint8_t>(env, info[3], "out", bytes);
+  const auto out = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[3].As<Napi::Object>()));
   const Isa isa = isa_for(env);
-  return AsyncTask<bool>::start(
+  return AsyncTask<std::vector<uint8_t>>::start(
       env,
-      [clips = std::move(clips), size, threads, isa, out] {
-        load_clips(clips, size, threads, isa, out.data());
-        return true;
+      [clips = std::move(clips), size, threads, isa, bytes] {
+        std::vector<uint8_t> loaded(static_cast<size_t>(bytes));
+        load_clips(clips, size, threads, isa, loaded.data());
+        return loaded;
       },
-      [](Napi::Env e, bool&) { return e.Undefined(); }, info[3].As<Napi::Object>());
+      [out](Napi::Env e, std::vector<uint8_t>& loaded) {
+        const auto target = typed_array<uint8_t>(e, out->Value(), "out", static_cast<int64_t>(loaded.size()));
+        std::copy(loaded.begin(), loaded.end(), target.begin());
+        return e.Undefined();
+      },
+      {});
 }
 
 /** measurePeak(milliseconds) */

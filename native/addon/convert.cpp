@@ -191,7 +191,8 @@ ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index
       size *= extent;
       if (size > int64_t{1} << 34) bad_argument(info.Env(), name + ": too large");
     }
-    values.borrow(name, typed_array<float>(info.Env(), property(object, name.c_str()), name, size));
+    const auto view = typed_array<float>(info.Env(), property(object, name.c_str()), name, size);
+    values.own(name, {view.begin(), view.end()});
   }
   return values;
 }

@@ -32,13 +32,13 @@ Int3 int3(Napi::Value value, const std::string& name);
 /** The elements of an array of whole numbers in [low, high]. */
 std::vector<int64_t> whole_numbers(Napi::Value value, const std::string& name, int64_t low, int64_t high);
 
-/** A typed array argument of exactly that type; `size` −1 allows any. Its memory belongs to JavaScript: copy what outlives the call. */
+/** A typed array argument of exactly that type; `size` −1 allows any. Its memory belongs to JavaScript, which may free it whenever it
+ * runs (a getter is enough): copy it before. */
 template <class T>
 std::span<T> typed_array(Napi::Env env, Napi::Value value, const std::string& name, int64_t size = -1);
 
 Graph graph_argument(const Napi::CallbackInfo& info, size_t index);
-/** Views of the Float32Arrays of an object by name; the caller keeps the object alive. Every parameter of the graph is there with its size.
- */
+/** Copies of the Float32Arrays of an object by name. Every parameter of the graph is there with its size. */
 ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index, const Graph& graph);
 
 /** allowed_isa(), its error thrown as a JavaScript one. */

@@ -30,12 +30,14 @@ Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Plan>>::start(
       info.Env(),
-      [graph = std::move(graph), values = std::move(values), plan_options] { return std::make_shared<Plan>(graph, values, plan_options); },
+      [graph = std::move(graph), values = std::move(values), plan_options]() mutable {
+        return std::make_shared<Plan>(std::move(graph), std::move(values), plan_options);
+      },
       [](Napi::Env env, std::shared_ptr<Plan>& plan) -> Napi::Value {
         instance(env).next_plan = std::move(plan);
         return instance(env).plan_class.New({});
       },
-      info[1].As<Napi::Object>());
+      {});
 }
 
 Plan& PlanObject::live(Napi::Env env) const {
@@ -69,15 +71,14 @@ Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value PlanObject::measure(const Napi::CallbackInfo& info) {
-  Plan& plan = live(info.Env());
   const Napi::Object options = object_argument(info, 0, "options");
-  const auto clips = typed_array<uint8_t>(info.Env(), property(options, "clips"), "clips");
-  if (clips.empty() || static_cast<int64_t>(clips.size()) % plan.clip_bytes() != 0)
-    bad_argument(info.Env(), "clips: expected a whole number of batches");
   MeasureOptions measure_options{static_cast<int>(whole(options, "runs", 1, 1'000'000)),
                                  {},
                                  boolean(options, "cold"),
                                  static_cast<int>(whole(options, "core", -1, 1023))};
+  const auto clips = typed_array<uint8_t>(info.Env(), property(options, "clips"), "clips");
+  if (clips.empty() || static_cast<int64_t>(clips.size()) % live(info.Env()).clip_bytes() != 0)
+    bad_argument(info.Env(), "clips: expected a whole number of batches");
   return AsyncTask<std::vector<double>>::start(
       info.Env(),
       [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end()), measure_options]() mutable {

@@ -49,12 +49,14 @@ Napi::Value TrainerObject::create(const Napi::CallbackInfo& info) {
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Trainer>>::start(
       info.Env(),
-      [graph = std::move(graph), values = std::move(values), options] { return std::make_shared<Trainer>(graph, values, options); },
+      [graph = std::move(graph), values = std::move(values), options]() mutable {
+        return std::make_shared<Trainer>(std::move(graph), std::move(values), options);
+      },
       [](Napi::Env env, std::shared_ptr<Trainer>& trainer) -> Napi::Value {
         instance(env).next_trainer = std::move(trainer);
         return instance(env).trainer_class.New({});
       },
-      info[1].As<Napi::Object>());
+      {});
 }
 
 Trainer& TrainerObject::idle(Napi::Env env) const {

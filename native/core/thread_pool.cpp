@@ -98,8 +98,14 @@ void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
 }
 
 void ThreadPool::pin(int first_core) {
-  for (size_t i = 0; i < state_->workers.size(); i++)
-    set_affinity(state_->workers[i].native_handle(), first_core + 1 + static_cast<int>(i));
+  cpu_set_t allowed;
+  if (pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed) != 0) return;
+  int core = first_core;
+  for (std::thread& worker : state_->workers) {
+    do core = (core + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET(static_cast<size_t>(core), &allowed));
+    set_affinity(worker.native_handle(), core);
+  }
 }
 
 void ThreadPool::unpin() {

@@ -31,7 +31,10 @@ class ThreadPool {
         tasks, [](const void* context, int64_t task, int thread) { (*static_cast<const F*>(context))(task, thread); }, &f);
   }
 
-  /** Pins the threads but the calling one to the cores first_core + 1, first_core + 2, …; unpin() gives them the caller's set. */
+  /**
+   * Pins the threads but the calling one each to the next core of the caller's set, from first_core + 1 on and after the last one from
+   * the first; unpin() gives them the caller's set.
+   */
   void pin(int first_core);
   void unpin();
 

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <vector>
 
 namespace tvn {
@@ -48,25 +47,28 @@ TEST(ThreadPool, WakesParkedThreads) {
   }
 }
 
-TEST(ThreadPool, PinsAndUnpins) {
+TEST(ThreadPool, PinsToTheNextCoresAroundTheLastAndUnpins) {
   ThreadPool pool(2);
   const auto cores = [&] {
-    int count[2] = {0, 0};
-    pool.run(2, [&](int64_t task, int) {
-      cpu_set_t set;
-      if (sched_getaffinity(0, sizeof set, &set) == 0) count[task] = CPU_COUNT(&set);
-    });
-    return std::pair(count[0], count[1]);
+    std::vector<cpu_set_t> sets(2);
+    pool.run(2, [&](int64_t task, int) { sched_getaffinity(0, sizeof(cpu_set_t), &sets[static_cast<size_t>(task)]); });
+    return sets;
   };
-  const auto before = cores();
-  {
-    const PinnedThread pinned(0);
-    pool.pin(0);
-    EXPECT_EQ(cores().first, 1);
-    EXPECT_LE(cores().second, std::max(1, before.second - 1)) << "core 1 alone, where the process may use it";
+  const std::vector<cpu_set_t> before = cores();
+  std::vector<size_t> allowed;
+  for (size_t core = 0; core < CPU_SETSIZE; core++)
+    if (CPU_ISSET(core, &before[0])) allowed.push_back(core);
+  for (size_t i = 0; i < allowed.size(); i++) {
+    pool.pin(static_cast<int>(allowed[i]));
+    const std::vector<cpu_set_t> pinned = cores();
+    EXPECT_TRUE(CPU_EQUAL(&pinned[0], &before[0])) << "the calling thread is left alone";
+    EXPECT_EQ(CPU_COUNT(&pinned[1]), 1);
+    EXPECT_TRUE(CPU_ISSET(allowed[(i + 1) % allowed.size()], &pinned[1])) << "after core " << allowed[i];
   }
   pool.unpin();
-  EXPECT_EQ(cores(), before);
+  EXPECT_TRUE(CPU_EQUAL(&cores()[1], &before[1]));
+  const PinnedThread pinned(static_cast<int>(allowed.back()));
+  EXPECT_EQ(CPU_COUNT(&cores()[0]), 1);
 }
 
 }  // namespace

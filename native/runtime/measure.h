@@ -16,7 +16,7 @@ struct MeasureOptions {
   int runs;
   std::span<const uint8_t> clips;  // a whole number of batches, cycled through
   bool cold;                       // evict the caches before each run
-  int core;                        // pin to core, core + 1, …; −1: leave the threads free
+  int core;                        // pin to this core and those after it (ThreadPool::pin); −1: leave the threads free
 };
 
 /** Milliseconds of each run, around Plan::run alone. */

@@ -112,7 +112,7 @@ describe('search display', () => {
     tell({ kind: 'failed', trial: 4, reason: 'crashed: SIGSEGV' })
     tell(complete(1, 0.8))
     expect(screenOf(text()).slice(0, 8)).to.deep.equal([
-      'pre-flight: the smallest network of the space takes 0.25 ms (p90); the search will take about 1 min 30 s',
+      'pre-flight: the smallest network of the space takes 0.250 ms (p90); the search will take about 1 min 30 s',
       'searching test: evolution, p90<1ms@99%, ≤ 100 k parameters, in runs/x',
       'trial 2   rejected  parameters: 3 > 2',
       'trial 0     50.0 %  p90 0.250 ms  1.23 k parameters  5.60 M MACs  random',

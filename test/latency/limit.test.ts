@@ -33,7 +33,6 @@ describe('latency limits', () => {
         expect(parseLimit(formatLimit(limit))).to.deep.equal(limit)
       }),
     )
-    expect(parseLimit(formatLimit(parseLimit('p90<0.0000001ms'))).milliseconds).to.equal(1e-7)
   })
 
   it('refuses everything else with an example', () => {
@@ -54,6 +53,10 @@ describe('latency limits', () => {
       'p90<-5ms',
       'p90<5ms@tpu',
       'p90<1e3ms',
+      'p90<0.0000001ms',
+      'p90<10000000000000000000000ms',
+      'p0.0000001<5ms',
+      'p90<5ms@99.99999%',
     ]
     for (const text of wrong) {
       expect(() => parseLimit(text), text)
@@ -74,6 +77,20 @@ describe('latency limits', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+
+  it('refuses percentiles that more runs than are ever made would have to prove, with their number, at once', () => {
+    expect(() => parseLimit('p99.99999<5ms')).to.throw(TvnError, /one that 1000000 runs can prove, but 99.99999 takes 46\d{6}, e\.g\./)
+    expect(() => parseLimit('p99.99999999999<5ms')).to.throw(TvnError, /takes 462\d{11},/)
+    expect(parseLimit('p99.999<5ms').percentile).to.equal(99.999)
+  })
+
+  it('writes only what it reads', () => {
+    for (const limit of [null, 5, {}, { percentile: 90, milliseconds: -1, confidence: 99 }, { percentile: 90, milliseconds: 5, confidense: 99 }])
+      expect(() => formatLimit(limit as never))
+        .to.throw(TvnError, /must be|did you mean confidence/)
+        .with.property('code', 'ERR_LIMIT_INVALID')
+    expect(() => parseLimit(undefined as never)).to.throw(TvnError, /a text like p90<5ms@99%/)
   })
 
   it('says that cuda is not available', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { TvnError } from '../../lib/errors.js'
 import { parseLimit } from '../../lib/latency/limit.js'
 import { fingerprint } from '../../lib/latency/machine.js'
 import { type MeasureEnvironment, type MeasureOptions, measureLatency } from '../../lib/latency/measure.js'
@@ -81,7 +82,12 @@ describe('measureLatency', () => {
       fake(() => 50),
       { limits: [parseLimit('p90<5ms')] },
     )
-    expect(report).to.include({ verdict: 'fails', samples: 11 })
+    expect(report).to.include({ verdict: 'fails', samples: 4 })
+    const slower = await measure(
+      fake(() => 1680),
+      { limits: [parseLimit('p90<20ms')] },
+    )
+    expect(slower).to.include({ verdict: 'fails', samples: 4 })
   })
 
   it('samples an uncertain network again after a pause and then says uncertain (seed 5)', async () => {
@@ -133,7 +139,8 @@ describe('measureLatency', () => {
       return 3
     })
     const failure = await measure(machine, { signal: controller.signal }).catch((error: Error) => error)
-    expect(failure).to.have.property('message', 'enough')
+    expect(failure).to.be.instanceOf(TvnError).and.include({ code: 'ERR_ABORTED' })
+    expect((failure as Error).cause).to.have.property('message', 'enough')
   })
 })
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { binomialAtLeast, binomialAtMost, lowerCritical, upperCritical } from '../../lib/latency/binomial.js'
 import { parseLimit } from '../../lib/latency/limit.js'
-import { decide, decideAll, look } from '../../lib/latency/verdict.js'
+import { decide, decideAll, type Look, look } from '../../lib/latency/verdict.js'
 import { Random } from '../../lib/random.js'
 
 const limit = parseLimit('p90<5ms@99%')
@@ -59,8 +59,27 @@ describe('latency verdict', () => {
     expect(needed(1)).to.be.at.most(176)
   })
 
-  it('fails at the first look when nearly every run misses', () => {
-    expect(decide(limit, Array<number>(11).fill(9)).verdict).to.equal('fails')
+  it('fails after a few runs when nearly every run misses, without waiting for such looks', () => {
+    expect(decide(limit, Array<number>(3).fill(9))).to.deep.equal({ verdict: 'uncertain', next: 11 })
+    expect(decide(limit, Array<number>(4).fill(9)).verdict).to.equal('fails')
+    expect(decide(limit, [9, 9, 1, 9, 9, 9, 1, 9]).verdict).to.equal('fails')
+  })
+
+  it('spends no more than its error probability, exactly: the chances of all looks add up to it', () => {
+    for (const text of ['p50<5ms@50%', 'p90<5ms@99%', 'p99<5ms@99.9%', 'p1<5ms', 'p99.9<5ms']) {
+      const any = parseLimit(text)
+      const [miss, alpha] = [1 - any.percentile / 100, 1 - any.confidence / 100]
+      const looks = Array.from({ length: 18 }, (_, index) => look(any, index)).filter(({ samples }) => samples < 20_000)
+      const sum = (chance: (look: Look) => number) => looks.reduce((total, at) => total + chance(at), 0)
+      expect(
+        sum(({ samples, failsFrom }) => binomialAtLeast(samples, failsFrom, miss)),
+        text,
+      ).to.be.within(0, alpha)
+      expect(
+        sum(({ samples, meetsUpTo }) => binomialAtMost(samples, meetsUpTo, miss)),
+        text,
+      ).to.be.within(0, alpha)
+    }
   })
 
   it('keeps both errors below 1 % over all its looks (seed 11)', function () {
@@ -91,15 +110,26 @@ describe('latency verdict', () => {
   })
 
   it('holds for other percentiles and confidences', () => {
-    expect(look(parseLimit('p50<5ms@50%'), 2).meetsUpTo).to.be.at.least(0)
-    expect(look(parseLimit('p99<5ms@99%'), 2).samples).to.equal(461)
-    expect(look(parseLimit('p1<5ms@99.9%'), 2).meetsUpTo).to.be.at.least(0)
+    const proving = (text: string) => {
+      for (let index = 0; ; index++) if (look(parseLimit(text), index).meetsUpTo >= 0) return look(parseLimit(text), index).samples
+    }
+    expect(proving('p50<5ms@50%')).to.equal(2)
+    expect(proving('p99<5ms@99%')).to.equal(461)
+    expect(proving('p1<5ms@99.9%')).to.equal(2)
+  })
+
+  it('decides the longest test that is allowed without holding up the process', () => {
+    const longest = parseLimit('p99.999<5ms')
+    const begun = performance.now()
+    expect(decide(longest, hits(462_535)).verdict).to.equal('meets')
+    expect(decide(longest, Array<number>(64).fill(9)).verdict).to.equal('fails')
+    expect(performance.now() - begun).to.be.below(1000)
   })
 
   it('of several limits is met when all are and failed when one is', () => {
     const strict = parseLimit('p99<2ms')
     expect(decideAll([limit, strict], hits(44)).verdict).to.equal('uncertain')
-    expect(decideAll([limit, strict], hits(44)).next).to.equal(look(strict, 0).samples)
+    expect(decideAll([limit, strict], hits(44)).next).to.equal(116)
     expect(decideAll([limit, strict], hits(461)).verdict).to.equal('meets')
     expect(decideAll([limit, strict], Array<number>(461).fill(3)).verdict).to.equal('fails')
   })

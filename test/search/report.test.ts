@@ -5,6 +5,7 @@ import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
 import { studyOptions } from '../../lib/search/options.js'
 import { paretoFront } from '../../lib/search/pareto.js'
+import type { Verdict } from '../../lib/latency/verdict.js'
 import { preflight } from '../../lib/search/preflight.js'
 import { makeReport, writeReport } from '../../lib/search/report.js'
 import { checkRunFolder, defaultRunFolder, makeRunFolder } from '../../lib/search/run-folder.js'
@@ -152,6 +153,18 @@ describe('pre-flight', () => {
     )
   })
 
+  it('refuses limits that take more runs to prove than a trial is given time for', async () => {
+    const options = await studyOptions({ limits: ['p90<1000ms', 'p99.999<1000ms'] })
+    const run = async () => ({ ok: true, result: { ...slow('uncertain'), p50: 0.139 } }) as never
+    await preflight(options, 10, { run }).then(
+      () => expect.fail('accepted'),
+      (error: unknown) => {
+        expect(error).to.be.instanceOf(TvnError).and.include({ code: 'ERR_LIMIT_IMPOSSIBLE' })
+        expect((error as TvnError).message).to.match(/^to prove p99\.999<1000ms@99% takes 462535 runs, 64\.3 s for the fastest network .* 10 s at most$/)
+      },
+    )
+  })
+
   const latency = latencyOf(sampleNetwork, [])
-  const slow = (verdict: 'meets' | 'fails') => ({ ...latency, verdict })
+  const slow = (verdict: Verdict) => ({ ...latency, verdict })
 })

@@ -1,5 +1,6 @@
 import { TvnError } from '../../errors.js'
 import { type Classification, loadModel, type Model } from '../../model/model.js'
+import { formatMilliseconds } from '../../text-table.js'
 import { defineCommand, value, withDefault } from '../command.js'
 import { modelOption, precisionOption, threadsOption } from '../shared-options.js'
 import { count } from '../values.js'
@@ -43,5 +44,5 @@ async function classify(model: Model, file: string, top: number, signal: AbortSi
 
 function resultText({ file, predictions, decodeMs, inferenceMs }: { readonly file: string } & Classification): string {
   const lines = predictions.map(({ label, probability }) => `${(100 * probability).toFixed(1).padStart(7)} %  ${label}`)
-  return [`${file}  (decoded in ${decodeMs.toFixed(1)} ms, classified in ${inferenceMs.toFixed(2)} ms)`, ...lines].join('\n')
+  return [`${file}  (decoded in ${formatMilliseconds(decodeMs)}, classified in ${formatMilliseconds(inferenceMs)})`, ...lines].join('\n')
 }

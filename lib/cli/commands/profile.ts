@@ -5,7 +5,7 @@ import { profileStages, type StageProfile } from '../../model/profile.js'
 import { openNetwork } from '../../model/source.js'
 import { native } from '../../native.js'
 import { Random } from '../../random.js'
-import { type Column, textTable } from '../../text-table.js'
+import { type Column, formatMilliseconds, textTable } from '../../text-table.js'
 import { initialize } from '../../train/initialize.js'
 import { defineCommand, value, withDefault } from '../command.js'
 import { classesFor, classesOption, precisionOption, threadsOption } from '../shared-options.js'
@@ -49,8 +49,7 @@ export const command = defineCommand({
 })
 
 function latencyText({ p50, p90, p99, samples, noise }: LatencyReport): string {
-  const ms = (x: number) => `${x.toPrecision(3)} ms`
-  return `latency  p50 ${ms(p50)}, p90 ${ms(p90)}, p99 ${ms(p99)}  (${samples} runs, noise ${(noise * 100).toFixed(1)} %)`
+  return `latency  p50 ${formatMilliseconds(p50)}, p90 ${formatMilliseconds(p90)}, p99 ${formatMilliseconds(p99)}  (${samples} runs, noise ${(noise * 100).toFixed(1)} %)`
 }
 
 function stagesText(stages: readonly StageProfile[], peak: number): string {
@@ -67,5 +66,5 @@ function stagesText(stages: readonly StageProfile[], peak: number): string {
     (bytes / 1024).toFixed(0),
   ])
   const table = textTable(['stage', 'kernel', right('ops'), right('ms'), right('time'), right('GFLOP/s'), right('of peak'), right('KiB')], rows)
-  return `${table}\n\nstages together ${total.toPrecision(3)} ms; peak of the threads ${peak.toFixed(0)} GFLOP/s`
+  return `${table}\n\nstages together ${formatMilliseconds(total)}; peak of the threads ${peak.toFixed(0)} GFLOP/s`
 }

@@ -8,7 +8,7 @@ import { defaults } from '../../search/options.js'
 import type { Report } from '../../search/report.js'
 import { samplers } from '../../search/samplers/sampler.js'
 import { type SearchOptions, search } from '../../search/search.js'
-import { formatCount, textTable } from '../../text-table.js'
+import { formatCount, formatMilliseconds, textTable } from '../../text-table.js'
 import { defineCommand, repeatable, value } from '../command.js'
 import { showSearch } from '../display/search-display.js'
 import { metricsText } from '../metrics-text.js'
@@ -42,7 +42,7 @@ export const command = defineCommand({
     seed: value('S', shown('seed of every random choice', defaults.seed), count(0)),
     workers: value('W', shown('trials at the same time', defaults.workers), count(1, 256)),
     limit: repeatable(
-      value('L', shown('latency limit, p<percentile><ms>[@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given))),
+      value('L', shown('latency limit, p<percentile> < <number>ms [@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given))),
     ),
     maxParams: value('N', shown('most parameters', formatCount(defaults.maxParams)), count(1)),
     frames: value('N', 'every network takes so many frames (default: the space decides)', count(1, 128)),
@@ -90,14 +90,14 @@ function summary(report: Report, folder: string, classes: number, style: (style:
   if (best === null) return ''
   const right = (title: string) => ({ title, align: 'right' as const })
   const table = textTable(
-    [right('trial'), right('accuracy'), right('p90 ms'), right('parameters'), right('MACs'), 'frames × size @ fps', 'parent'],
+    [right('trial'), right('accuracy'), right('p90'), right('parameters'), right('MACs'), 'frames × size @ fps', 'parent'],
     front.map((id) => {
       const trial = trials[id] as (typeof trials)[number]
       const [{ frames, size, fps }] = trial.network.streams
       return [
         id,
         percent(trial.fitness),
-        trial.latency?.p90.toPrecision(3) ?? '',
+        trial.latency ? formatMilliseconds(trial.latency.p90) : '',
         formatCount(trial.params),
         formatCount(trial.macs),
         `${frames} × ${size} @ ${fps}`,
@@ -112,7 +112,7 @@ function summary(report: Report, folder: string, classes: number, style: (style:
     `${trials.length} trials in ${timeText(elapsedSeconds)}: ${counts.complete} trained, ${counts.rejected} rejected, ${counts.failed} failed`,
     `${style('bold', 'accuracy/latency front')} (validation, ${report.trials[best.trial]?.iterations} steps)\n${table}`,
     `${style('bold', 'best network')} (trial ${best.trial}, trained on to ${best.iterations} steps)\n${diagram(network, { classes })}`,
-    `latency p50 ${p50.toPrecision(3)}, p90 ${p90.toPrecision(3)}, p99 ${p99.toPrecision(3)} ms on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
+    `latency p50 ${formatMilliseconds(p50)}, p90 ${formatMilliseconds(p90)}, p99 ${formatMilliseconds(p99)} on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
     test,
     `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: ${program} predict VIDEO --model ${path.join(folder, best.model)}`,
   ].join('\n\n')

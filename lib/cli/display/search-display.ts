@@ -3,7 +3,7 @@ import type { StageProgress } from '../../evaluate/messages.js'
 import type { SearchProgress } from '../../search/search.js'
 import type { StudyState } from '../../search/state.js'
 import { byFitness, isComplete, isFinal, type Trial } from '../../search/trial.js'
-import { formatCount } from '../../text-table.js'
+import { formatCount, formatMilliseconds } from '../../text-table.js'
 import { warnQuarantined } from '../metrics-text.js'
 import type { Output } from '../output.js'
 import { showProgress, timeText } from '../progress.js'
@@ -54,7 +54,7 @@ export function showSearch(
         case 'preflight':
           estimate = progress.seconds
           return output.note(
-            `pre-flight: the smallest network of the space takes ${progress.fastest.p90.toPrecision(2)} ms (p90)${Number.isNaN(estimate) ? '' : `; the search will take about ${timeText(estimate)}`}`,
+            `pre-flight: the smallest network of the space takes ${formatMilliseconds(progress.fastest.p90)} (p90)${Number.isNaN(estimate) ? '' : `; the search will take about ${timeText(estimate)}`}`,
           )
         case 'study': {
           ;({ state } = progress)
@@ -102,7 +102,7 @@ export function trialLine(trial: Trial): string {
   if (fitness === null) return `${name} ${trial.state.padEnd(8)}  ${reason}`
   const cells = [
     `${(100 * fitness).toFixed(1)} %`.padStart(8),
-    `p90 ${latency?.p90.toPrecision(3)} ms`,
+    `p90 ${latency ? formatMilliseconds(latency.p90) : 'unknown'}`,
     `${formatCount(params)} parameters`,
     `${formatCount(macs)} MACs`,
     from,
@@ -129,7 +129,7 @@ function blockLines(state: StudyState, stages: ReadonlyMap<number, StageProgress
   return [
     '',
     `  trials  ${bar} ${ended.length}/${record.trials}   ${timeText(elapsed)}${left === undefined ? '' : `, about ${timeText(left)} left`}`,
-    `  best    ${best ? `${(100 * best.fitness).toFixed(1)} %, p90 ${best.latency.p90.toPrecision(3)} ms, ${formatCount(best.params)} parameters (trial ${best.id})` : 'none yet'}`,
+    `  best    ${best ? `${(100 * best.fitness).toFixed(1)} %, p90 ${formatMilliseconds(best.latency.p90)}, ${formatCount(best.params)} parameters (trial ${best.id})` : 'none yet'}`,
     `  so far  ${ended.length - rejected.length - failed.length} trained, ${rejected.length} rejected, ${failed.length} failed${why === '' ? '' : ` (${why})`}`,
     ...under.map((text, i) => `  ${i === 0 ? 'now' : '   '}     ${text}`),
   ]
