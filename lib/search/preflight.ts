@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
+import { program } from '../program.js'
 import { parseLimit, samplesToProve } from '../latency/limit.js'
 import type { LatencyReport } from '../latency/measure.js'
 import type { Cost } from '../network/cost.js'
@@ -33,7 +34,9 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
   for (const network of candidates(options.space)) {
     const measured = await pool.run('measure', { network: network.toJSON(), classes, limits: options.limits, maxSeconds: secondsPerCandidate })
     if (!measured.ok)
-      throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, { hint: 'tvn doctor checks this machine' })
+      throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, {
+        hint: `${program} doctor checks this machine`,
+      })
     if (!fastest || measured.result.p90 < fastest.p90) fastest = measured.result
     if (measured.result.verdict !== 'fails') break
   }

@@ -3,6 +3,7 @@ import { access, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { describeFileError } from '../atomic.js'
 import { TvnError } from '../errors.js'
+import { program } from '../program.js'
 import { exists, makeFolder } from '../folder.js'
 import { removeStaleFiles } from '../temporary.js'
 import { holdsStudy } from './storage/sqlite.js'
@@ -51,7 +52,9 @@ export async function checkRunFolder(folder: string): Promise<void> {
     }
   }
   if (holdsStudy(folder))
-    throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
+    throw new TvnError('ERR_STUDY', `${folder} already holds a study`, {
+      hint: `go on with it: ${program} search --resume ${folder}; or choose another folder`,
+    })
 }
 
 /** Makes the folder, what is above it and what is in it. Throws ERR_STUDY. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import Database from 'libsql'
 import { TvnError } from '../../errors.js'
+import { program } from '../../program.js'
 import type { StudyEvent } from '../events.js'
 import type { Storage, StoredEvent } from './storage.js'
 
@@ -31,7 +32,9 @@ export function holdsStudy(folder: string): boolean {
 export function createStudy(folder: string): Storage {
   return open(folder, (events) => {
     if (events > 0)
-      throw new TvnError('ERR_STUDY', `${folder} already holds a study`, { hint: `go on with it: tvn search --resume ${folder}; or choose another folder` })
+      throw new TvnError('ERR_STUDY', `${folder} already holds a study`, {
+        hint: `go on with it: ${program} search --resume ${folder}; or choose another folder`,
+      })
   })
 }
 
