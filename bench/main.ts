@@ -9,7 +9,6 @@ import { parseArguments } from '../lib/cli/parse.js'
 import { text } from '../lib/cli/values.js'
 import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
-import { native } from '../lib/native.js'
 import { type LayerRow, layerTable, measureLayers } from './layers.js'
 import { measureNetworks, type NetworkRow, networkTable, rowWords } from './networks.js'
 import { measureResponsiveness, type Responsiveness, responsivenessTable } from './responsiveness.js'
@@ -24,13 +23,12 @@ const command = defineCommand({
   },
   examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,inference --quick'],
   async run({ options, output }) {
-    const peak = await measurePeak()
     const only = new Set((options.only ?? '').split(',').filter((word) => word !== ''))
     const known = Object.values(rowWords).flat()
     for (const word of only)
       if (!known.includes(word)) throw new TvnError('ERR_ARGUMENT', `--only knows no ${JSON.stringify(word)}`, { hint: `it takes ${known.join(', ')}` })
     const progress = (line: string) => output.progress(line)
-    const rows = await measureNetworks({ peak, only, quick: options.quick, progress })
+    const { peak, rows } = await measureNetworks({ only, quick: options.quick, progress })
     const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
     const responsiveness = only.size === 0 ? await measureResponsiveness(progress) : undefined
     const { id, cpu, isa } = thisMachine()
@@ -53,13 +51,6 @@ function report({ machine, load, rows, layers, responsiveness }: Report): string
   if (layers) parts.push(layerTable(layers))
   if (responsiveness) parts.push(responsivenessTable(responsiveness))
   return parts.join('\n\n')
-}
-
-/** The best of three: a busy neighbour can only lower it. */
-async function measurePeak(): Promise<number> {
-  let best = 0
-  for (let i = 0; i < 3; i++) best = Math.max(best, await native().measurePeak(100))
-  return best
 }
 
 try {

@@ -20,15 +20,15 @@ export interface NetworkRow {
 }
 
 export interface NetworkOptions {
-  /** GFLOP/s of one core. */
-  readonly peak: number
   readonly only: ReadonlySet<string>
   readonly quick: boolean
   readonly progress: (line: string) => void
 }
 
 /** A row to be timed: `run` does it once and resolves to its milliseconds. */
-interface Contender extends Pick<NetworkRow, 'network' | 'threads' | 'batch' | 'task' | 'floorMs'> {
+interface Contender extends Pick<NetworkRow, 'network' | 'threads' | 'batch' | 'task'> {
+  /** Multiply-accumulates of a run. */
+  readonly macs: number
   run(): Promise<number>
   dispose(): void
 }
@@ -38,7 +38,7 @@ const turnMilliseconds = 50
 
 const classesOf = (network: Network) => Network.presetClasses(network.name) ?? 10
 
-async function inference(network: Network, threads: number, peak: number): Promise<Contender> {
+async function inference(network: Network, threads: number): Promise<Contender> {
   const classes = classesOf(network)
   const graph = network.graph({ classes })
   const plan = await native().createPlan(graph, Object.fromEntries(await initialize(graph, Random.seeded(1))), { batch: 1, threads, precision: 'f32' })
@@ -49,13 +49,13 @@ async function inference(network: Network, threads: number, peak: number): Promi
     threads,
     batch: 1,
     task: 'inference',
-    floorMs: (network.cost({ classes }).macs * 2) / (peak * threads) / 1e6,
+    macs: network.cost({ classes }).macs,
     run: async () => (await plan.measure({ runs: 1, clips, cold: false, core: threads === 1 ? 0 : -1 }))[0] as number,
     dispose: () => plan.dispose(),
   }
 }
 
-async function trainingStep(network: Network, threads: number, batch: number, peak: number): Promise<Contender> {
+async function trainingStep(network: Network, threads: number, batch: number): Promise<Contender> {
   const classes = classesOf(network)
   const graph = network.graph({ classes })
   const options = { threads, task: 'single-label', labelSmoothing: 0.1, dropout: 0.2, momentum: 0.9, nesterov: true, weightDecay: 1e-4, seed: 1 } as const
@@ -68,7 +68,7 @@ async function trainingStep(network: Network, threads: number, batch: number, pe
     threads,
     batch,
     task: 'training-step',
-    floorMs: (3 * batch * network.cost({ classes }).macs * 2) / (peak * threads) / 1e6,
+    macs: 3 * batch * network.cost({ classes }).macs,
     run: async () => {
       const begin = performance.now()
       await trainer.step(clips, batch, labels, 1e-3)
@@ -86,14 +86,14 @@ export const rowWords = {
   task: ['inference', 'training-step'],
 } as const satisfies Record<string, readonly string[]>
 
-/** Inference of the released networks, one clip, on one and two threads; training steps of the small ones, 16 clips. */
-export async function measureNetworks({ peak, only, quick, progress }: NetworkOptions): Promise<NetworkRow[]> {
+/** The peak of one core (GFLOP/s), and beside it inference of the released networks, one clip, on one and two threads; training steps of the small ones, 16 clips. */
+export async function measureNetworks({ only, quick, progress }: NetworkOptions): Promise<{ readonly peak: number; readonly rows: NetworkRow[] }> {
   const wanted = (row: Readonly<Record<keyof typeof rowWords, string>>) =>
     Object.entries(rowWords).every(([kind, words]) => !words.some((word) => only.has(word)) || only.has(row[kind as keyof typeof rowWords]))
   const makers = [
-    ...presets.flatMap((name) => [1, 2].map((threads) => ({ network: name, task: 'inference', make: () => inference(Network.preset(name), threads, peak) }))),
+    ...presets.flatMap((name) => [1, 2].map((threads) => ({ network: name, task: 'inference', make: () => inference(Network.preset(name), threads) }))),
     ...smallNetworks.flatMap((network) =>
-      [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16, peak) })),
+      [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16) })),
     ),
   ].filter(wanted)
   const contenders: Contender[] = []
@@ -102,9 +102,11 @@ export async function measureNetworks({ peak, only, quick, progress }: NetworkOp
     contenders.push(await make())
   }
   const times = contenders.map((): number[] => [])
+  const peaks: number[] = []
   // A B C … A B C …: what drifts on the machine hits all alike
   const end = performance.now() + (quick ? 30e3 : 120e3)
   for (let round = -1; round < 60 && (round < 3 || performance.now() < end); round++) {
+    peaks.push(await native().measurePeak(turnMilliseconds))
     for (const [i, contender] of contenders.entries()) {
       progress(`round ${round + 1}: ${contender.network} ${contender.task}, ${contender.threads} threads`)
       await runFor(contender) // refills the caches that the contender before has emptied, and wakes the threads
@@ -112,12 +114,15 @@ export async function measureNetworks({ peak, only, quick, progress }: NetworkOp
       if (round >= 0) times[i]?.push(...ms)
     }
   }
-  return contenders.map((contender, i) => {
-    const { network, threads, batch, task, floorMs } = contender
+  const peak = summarize(peaks).median
+  const rows = contenders.map((contender, i): NetworkRow => {
+    const { network, threads, batch, task, macs } = contender
     contender.dispose()
     const ms = summarize(times[i] ?? [])
+    const floorMs = (2 * macs) / (peak * threads) / 1e6
     return { network, engine: 'tvn', precision: 'f32', threads, batch, task, ms, floorMs, overFloor: ms.median / floorMs }
   })
+  return { peak, rows }
 }
 
 /** Runs that follow one another, as in production: as many as a turn has time for, at least one. */

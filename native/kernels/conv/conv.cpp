@@ -1,6 +1,8 @@
 #include "kernels/conv/conv.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "kernels/conv/conv_reference.h"
 
@@ -42,6 +44,11 @@ void sum_reference(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool&) {
 std::size_t no_sum_scratch(const ConvSumShape&, int) { return 0; }
 
 }  // namespace
+
+bool direct_only() {
+  const char* winograd = std::getenv("TVN_WINOGRAD");
+  return winograd && std::string_view(winograd) == "off";
+}
 
 std::span<const ConvSumKernel> conv_sum_kernels() {
   static const ConvSumKernel list[] = {

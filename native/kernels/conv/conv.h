@@ -65,12 +65,14 @@ struct ConvKernel {
   bool (*pays)(const ConvShape&) = nullptr;      // of the supported shapes, those where it is the kernel to choose; null: all
 };
 
-/** The first kernel of a list that is allowed and pays; the last one always does. `direct` leaves out those that are not for every shape.
- */
+/** TVN_WINOGRAD=off: direct convolution everywhere. */
+bool direct_only();
+
+/** The first kernel of a list that is allowed and pays; the last one always does. */
 template <class Args>
-const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed, const ConvShape& shape, bool direct = false) {
+const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed, const ConvShape& shape) {
   for (const ConvKernel<Args>& kernel : list)
-    if (kernel.isa <= allowed && (!kernel.pays || (!direct && kernel.pays(shape)))) return kernel;
+    if (kernel.isa <= allowed && (!kernel.pays || (!direct_only() && kernel.pays(shape)))) return kernel;
   return list.back();
 }
 

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -215,6 +217,45 @@ TEST(Conv, OneWindowLargerThanABlock) {
 TEST(Conv, NoOutputs) {
   Random random;
   check(shape({1, 1, 2, 9, 3}, 5, 1, 3, 3, 1, 1, 1, Pad::valid), random);
+}
+
+/** Layers like those of TVN-1 to TVN-4, on smaller maps, behind a relu. */
+TEST(Conv, WinogradKeepsFiveDigits) {
+  Random random;
+  for (const ConvShape& s : {shape({1, 1, 22, 22, 64}, 64, 1, 4, 4, 1, 1, 1), shape({1, 1, 40, 40, 64}, 64, 1, 4, 4, 1, 2, 2),
+                             shape({1, 1, 20, 20, 64}, 64, 1, 5, 5, 1, 1, 1), shape({1, 1, 36, 36, 64}, 64, 1, 5, 5, 1, 2, 2),
+                             shape({1, 1, 10, 10, 256}, 256, 1, 3, 3, 1, 1, 1)}) {
+    SCOPED_TRACE(describe(s));
+    auto x = random.buffer(s.x.size()), w = random.buffer(s.window.taps() * s.x.c * s.y.c);
+    for (float& value : x) value = std::fmax(value, 0.0f);
+    const std::vector<double> xd = to_double(x), wd = to_double(w);
+    std::vector<double> want(static_cast<size_t>(s.y.size()));
+    conv_forward_reference<double>(s, xd.data(), wd.data(), nullptr, nullptr, Function::none, want.data());
+    double largest = 0;
+    for (const double y : want) largest = std::max(largest, std::fabs(y));
+    ThreadPool pool(1);
+    for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
+      if (!kernel.supports || !kernel.supports(s)) return;
+      EXPECT_TRUE(kernel.pays(s));
+      GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))),
+          y(s.y.size());
+      kernel.pack(s, w.data(), packed.data(), pool);
+      kernel.run(s, {x.data(), packed.data(), nullptr, nullptr, Function::none, y.data(), scratch.data()}, pool);
+      double error = 0;
+      for (size_t i = 0; i < y.size(); i++) error = std::max(error, std::fabs(static_cast<double>(y[i]) - want[i]));
+      EXPECT_LE(error, 1e-5 * largest);
+    });
+  }
+}
+
+TEST(Conv, WinogradCanBeTurnedOff) {
+  const ConvShape s = shape({1, 1, 22, 22, 64}, 64, 1, 4, 4, 1, 1, 1);
+  const std::string before = select(conv_forward_kernels(), allowed_isa(), s).name;
+  setenv("TVN_WINOGRAD", "off", 1);
+  const std::string off = select(conv_forward_kernels(), allowed_isa(), s).name;
+  unsetenv("TVN_WINOGRAD");
+  EXPECT_EQ(before.find("winograd") != std::string::npos, allowed_isa() >= Isa::avx2) << before;
+  EXPECT_EQ(off.find("winograd"), std::string::npos) << off;
 }
 
 TEST(Conv, NanSurvivesEveryFunction) {

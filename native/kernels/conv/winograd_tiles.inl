@@ -85,12 +85,11 @@ template <class F>
 Region input_region(const Winograd& p, const Strip& s, const float* x) {
   const auto part = [&](int64_t first, int64_t count, int64_t pad, int64_t size) {
     const int64_t begin = first * F::outputs * p.stride - pad, end = begin + (count * F::outputs - 1) * p.stride + p.kernel;
-    return std::pair{larger(begin, 0), smaller(end, size)};
+    return Block::Range{larger(begin, 0), larger(smaller(end, size) - larger(begin, 0), 0)};
   };
-  const auto [top, bottom] = part(s.row, 1, p.ph, p.h);
-  const auto [left, right] = part(s.column, s.count, p.pw, p.w);
+  const Block::Range rows = part(s.row, 1, p.ph, p.h), columns = part(s.column, s.count, p.pw, p.w);
   const int64_t pitch = p.w * p.c;
-  return {x + s.image * p.h * pitch + top * pitch + left * p.c, 1, larger(bottom - top, 0), 0, pitch, larger(right - left, 0) * p.c};
+  return {x + s.image * p.h * pitch + rows.begin * pitch + columns.begin * p.c, 1, rows.size, 0, pitch, columns.size * p.c};
 }
 
 /** Tiles of a strip into the rows of the input matrices from `v` on. */
