@@ -40,16 +40,11 @@ double fma_rounds_avx512(int64_t steps);
 double measure_peak(Isa isa, double milliseconds) {
   double (*const rounds)(int64_t) = isa >= Isa::avx512 ? fma_rounds_avx512 : isa == Isa::avx2 ? fma_rounds_avx2 : fma_rounds_reference;
   constexpr int64_t steps = 200'000;
-  std::vector<double> rates;
   const auto begin = Clock::now();
-  do {
-    const auto round = Clock::now();
-    const double operations = rounds(steps);
-    rates.push_back(operations / ms_since(round) / 1e6);
-  } while (ms_since(begin) < milliseconds);
-  const auto middle = rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2);
-  std::nth_element(rates.begin(), middle, rates.end());  // the fastest moments are boosts that no network gets
-  return *middle;
+  double operations = 0, ms = 0;
+  do operations += rounds(steps);
+  while ((ms = ms_since(begin)) < milliseconds);
+  return operations / ms / 1e6;  // with all the interruptions that a network's runs have too
 }
 
 double fma_rounds_reference(int64_t steps) {
