@@ -200,10 +200,11 @@ void forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
 
 // Sum of two.
 
-/** Calls f with both sources, flattened only where they read the same grid of pixels. */
+/** Calls f with both sources, flattened only where neither steps over pixels: a stride keeps its axis apart, however short. */
 template <class F>
 auto with_sum(const ConvSumShape& s, const ConvSumArgs& a, const F& f) {
-  const bool same = s.expand.x.rows() == s.shortcut.x.rows(), clips = s.expand.x.n > 1;
+  const Window& k = s.shortcut.window;
+  const bool same = k.st == 1 && k.sh == 1 && k.sw == 1, clips = s.expand.x.n > 1;
   const auto problem = [&](const ConvShape& of) { return same ? forward_problem(of, clips) : unflattened_problem(of); };
   const Source sources[] = {{problem(s.expand), a.x, a.packed, a.bias},
                             {problem(s.shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};

@@ -64,6 +64,16 @@ TEST(ConvSum, EveryPairOfChannels) {
       for (const int stride : {1, 2}) check(sum_shape({2, 2, 3, 5, oc}, c, c + 2, 1, stride, stride), random);
 }
 
+/** A map that is one pixel already: the strides skip nothing. */
+TEST(ConvSum, StridesOverOnePixel) {
+  Random random;
+  for (const int64_t n : {1, 2}) {
+    ConvSumShape s = sum_shape({n, 7, 1, 1, 40}, 16, 24, 1, 2, 2);
+    s.shortcut.x = {n, 7, 1, 1, 24};
+    check(s, random);
+  }
+}
+
 TEST(ConvSum, ManyBlocks) {
   Random random;
   check(sum_shape({1, 2, 29, 31, 40}, 16, 40, 1, 1, 1), random);
