@@ -48,7 +48,7 @@ export interface Tasks {
   }
   /** Copies a model file, with further metadata. */
   seal: {
-    readonly task: { readonly network: NetworkJson; readonly from: string; readonly file: string; readonly notes: Readonly<Record<string, string>> }
+    readonly task: { readonly from: string; readonly file: string; readonly notes: Readonly<Record<string, string>> }
     readonly result: null
   }
 }

@@ -59,7 +59,7 @@ export async function deliver({ study, pool, folder, classes, machine, onProgres
     const reason = reasonOf(measured)
     if (!measured.ok || reason !== undefined) return reason
     const latency = measured.result
-    const sealed = await run('seal', { network, from: folder.finished(id), file: folder.best, notes: { latency: JSON.stringify(latency) } })
+    const sealed = await run('seal', { from: folder.finished(id), file: folder.best, notes: { latency: JSON.stringify(latency) } })
     if (!sealed.ok) return sealed.reason
     study.tell({ kind: 'delivered', trial: id, iterations: iterations + record.finalIterations, latency, ...finished.result })
     return undefined

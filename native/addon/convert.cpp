@@ -94,9 +94,11 @@ std::vector<std::string> strings(Napi::Value value, const std::string& name) {
   return names;
 }
 
+std::string_view without_mark(std::string_view name) { return name.substr(0, name.size() - name.ends_with('?')); }
+
 bool takes(const OpRow& row, std::string_view attribute) {
   for (const std::string_view name : split_names(row.attributes))
-    if (name == attribute || (name.ends_with('?') && name.substr(0, name.size() - 1) == attribute)) return true;
+    if (without_mark(name) == attribute) return true;
   return false;
 }
 
@@ -123,9 +125,8 @@ Op read_op(Napi::Object object) {
     const Napi::Value parameters = property(object, "parameters");
     if (!parameters.IsObject()) bad_argument(object.Env(), op.name + ": parameters: expected an object");
     for (std::string_view slot : slots) {
-      const bool optional = slot.ends_with('?');
-      const std::string name(optional ? slot.substr(0, slot.size() - 1) : slot);
-      const bool absent = optional && property(parameters.As<Napi::Object>(), name.c_str()).IsUndefined();
+      const std::string name(without_mark(slot));
+      const bool absent = slot.ends_with('?') && property(parameters.As<Napi::Object>(), name.c_str()).IsUndefined();
       op.parameters.push_back(absent ? "" : text(parameters.As<Napi::Object>(), name.c_str()));
     }
   }

@@ -41,7 +41,7 @@ const std::string& item(const std::vector<std::string>& list, size_t slot) {
   return slot < list.size() ? list[slot] : absent;
 }
 
-/** The convolution that writes the tensor, if an add may still go into it. */
+/** The convolution that writes the tensor, if an add or a gate may still go into it. */
 const Op* open_sum(Graph& graph, const std::string& tensor) {
   const Op* op = open_producer(graph, tensor);
   return op && op->kind == OpKind::conv && item(op->inputs, 1).empty() && item(op->inputs, 3).empty() ? op : nullptr;
@@ -148,8 +148,6 @@ void move_means(Graph& graph, ParameterValues& values) {
     }
     graph.ops[i] = std::move(before);
     insert(graph, i + 1, std::move(after));
-    means.erase({mean.inputs[0], mean.attributes.extent});
-    means.emplace(std::pair{mean.inputs[0], mean.attributes.extent}, mean.output);
     i--;  // the mean may move on
   }
 }
@@ -157,8 +155,8 @@ void move_means(Graph& graph, ParameterValues& values) {
 void fuse_gates(Graph& graph) {
   for (size_t i = 0; i < graph.ops.size(); i++) {
     const Op gate = graph.ops[i];
-    const Op* conv = gate.kind == OpKind::gate ? open_producer(graph, gate.inputs[0]) : nullptr;
-    if (!conv || !is_pointwise(*conv) || !item(conv->inputs, 1).empty() || !item(conv->inputs, 3).empty()) continue;
+    const Op* conv = gate.kind == OpKind::gate ? open_sum(graph, gate.inputs[0]) : nullptr;
+    if (!conv || !is_pointwise(*conv)) continue;
     // sigmoid(z), times the scale that is there already
     const std::string before = item(conv->inputs, 2);
     Op scale{before.empty() ? OpKind::activation : OpKind::gate, gate.name + ".scale", {gate.inputs[1]}, gate.output + ".scale", {}, {}};

@@ -32,13 +32,6 @@ std::vector<double> time_runs(int runs, const F& run) {
   return ms;
 }
 
-template <class List>
-const auto& choose(const List& list, Isa isa) {
-  for (const auto& kernel : list)
-    if (kernel.isa <= isa) return kernel;
-  return list.back();
-}
-
 }  // namespace
 
 ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
@@ -82,17 +75,17 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
     Buffer<float> scratch(depthwise_weight_gradient_scratch(shape));
     switch (o.pass) {
       case Pass::forward: {
-        const auto& kernel = choose(depthwise_forward_kernels(), isa);
+        const auto& kernel = select(depthwise_forward_kernels(), isa);
         return {kernel.name, time_runs(o.runs, [&] {
                   kernel.run(shape, {x.data(), weight.data(), nullptr, Function::none, dy.data()}, pool);
                 })};
       }
       case Pass::data_gradient: {
-        const auto& kernel = choose(depthwise_data_gradient_kernels(), isa);
+        const auto& kernel = select(depthwise_data_gradient_kernels(), isa);
         return {kernel.name, time_runs(o.runs, [&] { kernel.run(shape, {dy.data(), weight.data(), false, x.data()}, pool); })};
       }
       case Pass::weight_gradient: {
-        const auto& kernel = choose(depthwise_weight_gradient_kernels(), isa);
+        const auto& kernel = select(depthwise_weight_gradient_kernels(), isa);
         return {kernel.name, time_runs(o.runs, [&] {
                   kernel.run(shape, {x.data(), dy.data(), weight.data(), nullptr, scratch.data()}, pool);
                 })};

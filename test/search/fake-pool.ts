@@ -61,7 +61,7 @@ export function fakePool({
   const answer = (name: TaskName, task: Tasks[TaskName]['task']): Outcome<unknown> => {
     if (name === 'peak') return { ok: true, result: 100 }
     const { network } = task as Tasks['train']['task']
-    tasks.push(`${name} ${network.name}`)
+    tasks.push(`${name} ${name === 'seal' ? `trial-${/(\d+)-finished/.exec((task as Tasks['seal']['task']).from)?.[1]}` : network.name}`)
     if (tasks.length > diskFullFrom) throw new TvnError('ERR_FILE', 'no space left on the disk')
     if (name === 'seal') return { ok: true, result: null }
     if (name === 'measure') {

@@ -28,12 +28,10 @@
 
 namespace tvn::TVN_ISA {
 
-extern const ConvKernel<ConvForwardArgs> conv_forward;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient;
-extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
-extern const ConvKernel<ConvForwardArgs> conv_forward_winograd;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
 extern const ConvSumKernel conv_sum;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
+extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 
 constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd{"conv_forward_f32_winograd_" TVN_STRING(TVN_ISA),
                                                             Isa::TVN_ISA,

@@ -94,15 +94,15 @@ struct ThreadScratch {
   int64_t sources, offsets, copies;
   int64_t size() const { return offsets * (1 + sources) + copies; }
 };
-constexpr int64_t copy_floats(const Problem& p, int64_t box) { return needs_copy(p) ? ceil_div(box * copy_pitch(p), 16) * 16 : 0; }
-/** Inputs under a block of the largest extents. */
-inline int64_t box(const Problem& p, const Grid& g) {
-  const auto part = [](const Axis& a, int64_t parts) { return extent(a, ceil_div(a.out, larger(parts, 1))); };
-  return part(p.t, g.t) * part(p.h, g.h) * part(p.w, g.w);
+/** A copy of the input under the largest block; 0 where none is needed. */
+inline int64_t copy_floats(const Problem& p, const Grid& g) {
+  if (!needs_copy(p) || blocks(p, g) == 0) return 0;
+  const auto part = [](const Axis& a, int64_t parts) { return extent(a, ceil_div(a.out, parts)); };
+  return ceil_div(part(p.t, g.t) * part(p.h, g.h) * part(p.w, g.w) * copy_pitch(p), 16) * 16;
 }
 inline ThreadScratch thread_scratch(Sources sources, const Grid& g) {
   ThreadScratch t{sources.count, ceil_div(g.positions * static_cast<int64_t>(sizeof(int64_t) / sizeof(float)), 16) * 16, 0};
-  for (const Source& s : sources) t.copies += copy_floats(s.problem, box(s.problem, g));
+  for (const Source& s : sources) t.copies += copy_floats(s.problem, g);
   return t;
 }
 inline int64_t correlate_scratch(Sources sources, int threads) {
@@ -136,7 +136,7 @@ void correlate(Sources sources, const Correlation& a, ThreadPool& pool) {
     for (int64_t k = 0; k < sources.count; k++) {
       const Source& s = sources.first[k];
       int64_t* read = reinterpret_cast<int64_t*>(take(scratch.offsets));
-      const View v = view(s.problem, b, s.x, take(copy_floats(s.problem, box(s.problem, g))));
+      const View v = view(s.problem, b, s.x, take(copy_floats(s.problem, g)));
       offsets(s.problem, b, v, read, write);
       const int64_t steps = packed_steps(s.problem);
       Ahead ahead(region(s.problem, next, s.x), {}, (end - begin) * ceil_div(rows, max_rows(panel(p, begin).vectors)), steps);

@@ -71,7 +71,6 @@ constexpr int64_t positions(const Block& b) { return b.t.size * b.h.size * b.w.s
 struct Grid {
   int64_t t, h, w;    // parts
   int64_t positions;  // of the largest block
-  int64_t box;        // input positions under it
 };
 constexpr int64_t blocks(const Problem& p, const Grid& g) { return p.n * g.t * g.h * g.w; }
 
@@ -115,10 +114,8 @@ inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
     if (best < 0) break;
     size[best] = to;
   }
-  Grid g{ceil_div(p.t.out, size[2]), ceil_div(p.h.out, size[1]), ceil_div(p.w.out, size[0]), 0, 0};
-  const int64_t t = ceil_div(p.t.out, g.t), h = ceil_div(p.h.out, g.h), w = ceil_div(p.w.out, g.w);
-  g.positions = t * h * w;
-  g.box = extent(p.t, t) * extent(p.h, h) * extent(p.w, w);
+  Grid g{ceil_div(p.t.out, size[2]), ceil_div(p.h.out, size[1]), ceil_div(p.w.out, size[0]), 0};
+  g.positions = ceil_div(p.t.out, g.t) * ceil_div(p.h.out, g.h) * ceil_div(p.w.out, g.w);
   return g;
 }
 
