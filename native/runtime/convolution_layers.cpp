@@ -67,7 +67,7 @@ class ConvSumLayer final : public Layer {
       : shape_{{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window},
                {batched(program.shape(node.inputs[3]), o.batch), batched(program.shape(node.output), o.batch), node.shortcut_window}},
         function_(node.attributes.function),
-        kernel_(select(conv_sum_kernels(), o.isa)),
+        kernel_(select(conv_sum_kernels(), o.isa, shape_)),
         shortcut_at_(kernel_.packed_size(shape_.expand)),
         packed_(shortcut_at_ + kernel_.packed_size(shape_.shortcut)),
         scratch_(kernel_.scratch_size(shape_, o.threads)) {

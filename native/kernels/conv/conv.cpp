@@ -9,15 +9,15 @@
 namespace tvn {
 
 namespace avx2 {
-extern const ConvSumKernel conv_sum;
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
+extern const ConvSumKernel conv_sum, conv_sum_strassen;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx2
 namespace avx512 {
-extern const ConvSumKernel conv_sum;
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
+extern const ConvSumKernel conv_sum, conv_sum_strassen;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx512
 
@@ -46,13 +46,15 @@ std::size_t no_sum_scratch(const ConvSumShape&, int) { return 0; }
 }  // namespace
 
 bool direct_only() {
-  const char* winograd = std::getenv("TVN_WINOGRAD");
-  return winograd && std::string_view(winograd) == "off";
+  const char* algorithm = std::getenv("TVN_CONVOLUTION");
+  return algorithm && std::string_view(algorithm) == "direct";
 }
 
 std::span<const ConvSumKernel> conv_sum_kernels() {
   static const ConvSumKernel list[] = {
+      avx512::conv_sum_strassen,
       avx512::conv_sum,
+      avx2::conv_sum_strassen,
       avx2::conv_sum,
       {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
   };
@@ -62,8 +64,10 @@ std::span<const ConvSumKernel> conv_sum_kernels() {
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {
       avx512::conv_forward_winograd,
+      avx512::conv_forward_strassen,
       avx512::conv_forward,
       avx2::conv_forward_winograd,
+      avx2::conv_forward_strassen,
       avx2::conv_forward,
       {"conv_forward_f32_reference", Isa::reference, weights, copy_weights, no_scratch, forward_reference},
   };
@@ -73,8 +77,10 @@ std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
 std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels() {
   static const ConvKernel<ConvDataGradientArgs> list[] = {
       avx512::conv_data_gradient_winograd,
+      avx512::conv_data_gradient_strassen,
       avx512::conv_data_gradient,
       avx2::conv_data_gradient_winograd,
+      avx2::conv_data_gradient_strassen,
       avx2::conv_data_gradient,
       {"conv_data_gradient_f32_reference", Isa::reference, weights, copy_weights, no_scratch, data_gradient_reference},
   };

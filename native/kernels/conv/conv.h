@@ -65,13 +65,13 @@ struct ConvKernel {
   bool (*pays)(const ConvShape&) = nullptr;      // of the supported shapes, those where it is the kernel to choose; null: all
 };
 
-/** TVN_WINOGRAD=off: direct convolution everywhere. */
+/** TVN_CONVOLUTION=direct: neither Winograd nor Strassen anywhere. */
 bool direct_only();
 
 /** The first kernel of a list that is allowed and pays; the last one always does. */
-template <class Args>
-const ConvKernel<Args>& select(std::span<const ConvKernel<Args>> list, Isa allowed, const ConvShape& shape) {
-  for (const ConvKernel<Args>& kernel : list)
+template <class K, class S>
+const K& select(std::span<const K> list, Isa allowed, const S& shape) {
+  for (const K& kernel : list)
     if (kernel.isa <= allowed && (!kernel.pays || (!direct_only() && kernel.pays(shape)))) return kernel;
   return list.back();
 }
@@ -101,6 +101,7 @@ struct ConvSumKernel {
   void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
   std::size_t (*scratch_size)(const ConvSumShape&, int threads);
   void (*run)(const ConvSumShape&, const ConvSumArgs&, ThreadPool&);
+  bool (*pays)(const ConvSumShape&) = nullptr;  // null: always
 };
 
 std::span<const ConvSumKernel> conv_sum_kernels();

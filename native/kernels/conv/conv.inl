@@ -21,6 +21,9 @@
 #include "kernels/conv/conv_forward.inl"
 //
 #include "kernels/conv/conv_weight_gradient.inl"
+#include "kernels/conv/matrix_tile.inl"
+//
+#include "kernels/conv/strassen.inl"
 #include "kernels/conv/winograd.inl"
 
 #define TVN_STRING_OF(x) #x
@@ -28,9 +31,9 @@
 
 namespace tvn::TVN_ISA {
 
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_winograd;
-extern const ConvSumKernel conv_sum;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_winograd;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
+extern const ConvSumKernel conv_sum, conv_sum_strassen;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 
 constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd{"conv_forward_f32_winograd_" TVN_STRING(TVN_ISA),
@@ -49,6 +52,29 @@ constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd{"conv_dat
                                                                        winograd_gradient,
                                                                        winograd_gradient_supports,
                                                                        winograd_gradient_pays};
+constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen{"conv_forward_f32_strassen_" TVN_STRING(TVN_ISA),
+                                                            Isa::TVN_ISA,
+                                                            strassen_forward_packed_size,
+                                                            strassen_forward_pack,
+                                                            strassen_forward_scratch_size,
+                                                            strassen_forward,
+                                                            strassen_supports,
+                                                            strassen_forward_pays};
+constexpr ConvSumKernel conv_sum_strassen{"conv_sum_f32_strassen_" TVN_STRING(TVN_ISA),
+                                          Isa::TVN_ISA,
+                                          strassen_sum_packed_size,
+                                          strassen_sum_pack,
+                                          strassen_sum_scratch_size,
+                                          strassen_sum,
+                                          strassen_sum_pays};
+constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_strassen{"conv_data_gradient_f32_strassen_" TVN_STRING(TVN_ISA),
+                                                                       Isa::TVN_ISA,
+                                                                       strassen_gradient_packed_size,
+                                                                       strassen_gradient_pack,
+                                                                       strassen_gradient_scratch_size,
+                                                                       strassen_gradient,
+                                                                       strassen_gradient_supports,
+                                                                       strassen_gradient_pays};
 constexpr ConvKernel<ConvForwardArgs> conv_forward{
     "conv_forward_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, forward_scratch_size, forward};
 constexpr ConvSumKernel conv_sum{

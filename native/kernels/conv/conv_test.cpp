@@ -248,12 +248,12 @@ TEST(Conv, WinogradKeepsFiveDigits) {
   }
 }
 
-TEST(Conv, WinogradCanBeTurnedOff) {
+TEST(Conv, DirectEverywhere) {
   const ConvShape s = shape({1, 1, 22, 22, 64}, 64, 1, 4, 4, 1, 1, 1);
   const std::string before = select(conv_forward_kernels(), allowed_isa(), s).name;
-  setenv("TVN_WINOGRAD", "off", 1);
+  setenv("TVN_CONVOLUTION", "direct", 1);
   const std::string off = select(conv_forward_kernels(), allowed_isa(), s).name;
-  unsetenv("TVN_WINOGRAD");
+  unsetenv("TVN_CONVOLUTION");
   EXPECT_EQ(before.find("winograd") != std::string::npos, allowed_isa() >= Isa::avx2) << before;
   EXPECT_EQ(off.find("winograd"), std::string::npos) << off;
 }

@@ -1,6 +1,5 @@
 // Winograd on tiles: the shape of the problem, how its work is cut, and the transforms of tiles into and out of the matrices that are
 // multiplied (winograd.inl).
-#include "kernels/conv/matrix_tile.inl"
 #include "kernels/conv/winograd_transform.inl"
 
 namespace tvn::TVN_ISA {

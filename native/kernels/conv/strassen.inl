@@ -1,0 +1,152 @@
+// Convolutions of single pixels with many channels as products of matrices, positions × C times C × OC, by Strassen's algorithm.
+//
+// A block of positions of one clip is cut into groups of rows and its channels into as many parts; the left factors of all products are
+// formed once, multiplied panel after panel with those of the weights, and merged while a panel's products are in L1. Blocks follow from
+// the shape alone and never cross clips, so that results depend neither on threads nor on the other clips of a batch. A NaN in x reaches
+// the positions of its block.
+#include "kernels/conv/strassen_block.inl"
+
+namespace tvn::TVN_ISA {
+namespace {
+
+bool strassen_supports(const ConvShape& s) { return is_pixel_matrix(s); }
+bool strassen_gradient_supports(const ConvShape& s) {
+  const Window& k = s.window;
+  return is_pixel_matrix(s) && k.st == 1 && k.sh == 1 && k.sw == 1;
+}
+/** dx is dy times the transposed weights. */
+constexpr ConvShape transposed(const ConvShape& s) { return {s.y, s.x, s.window}; }
+
+/**
+ * A model of the time in multiplications, fitted to measurements on Zen 5: forming factors takes as long as 6 of them for every channel of
+ * x, storing and merging products as 13 for every channel of y, and what is won must be a third more than that. Weights are nearly
+ * twice as many, so they need positions enough to be used for. Batches play no part, so that a clip's results do not depend on them.
+ */
+constexpr bool strassen_pays(const PixelMatrix& m) { return m.positions >= 80 && 3 * m.c * m.oc / 8 > 4 * (6 * m.c + 13 * m.oc); }
+
+/** Calls f with Strassen<levels>: 0 is the plain product, for a summand whose partner alone is large enough. */
+template <class F>
+auto with_levels(int levels, const F& f) {
+  return levels == 0 ? f(Strassen<0>{}) : f(Strassen<1>{});
+}
+
+/** One of the products that are summed. All have the same y. */
+struct PixelSource {
+  PixelMatrix matrix;
+  int levels;
+  const float* x;
+  const float* packed;
+  const float* bias;
+};
+
+std::size_t strassen_packed_size(const PixelMatrix& m, int levels) {
+  return with_levels(levels, [&](auto s) {
+    const StrassenLayout<decltype(s)> l(m);
+    return static_cast<std::size_t>(l.panels() * l.panel_weights());
+  });
+}
+void strassen_pack(const PixelMatrix& m, int levels, const Weights& w, float* packed, ThreadPool& pool) {
+  with_levels(levels, [&](auto s) { strassen_pack<decltype(s)>(m, w, packed, pool); });
+}
+/** Of a thread, for the source that needs the most. */
+int64_t strassen_scratch(const PixelMatrix& m, int levels) {
+  return with_levels(levels, [&](auto s) { return StrassenLayout<decltype(s)>(m).scratch(m.c); });
+}
+
+/** target = function(add + scale · (bias + Σ x·w) + Σ over the other sources). */
+void strassen(const PixelSource* sources, int64_t count, const Correlation& a, ThreadPool& pool) {
+  const PixelMatrix& m = sources[0].matrix;
+  const int64_t blocks = m.clips * pixel_blocks(m);
+  if (blocks == 0 || m.oc == 0) return;
+  int64_t scratch = 0;
+  for (int64_t k = 0; k < count; k++) scratch = larger(scratch, strassen_scratch(sources[k].matrix, sources[k].levels));
+  const auto panels = [](const PixelSource& s) {
+    return with_levels(s.levels, [&](auto levels) { return StrassenLayout<decltype(levels)>(s.matrix).panels(); });
+  };
+  // few blocks: threads share the panels of a block, and each forms the factors for itself
+  const bool shareable = pool.threads() > 1 && count == 1;
+  const int64_t groups = shareable ? smaller(panels(sources[0]), ceil_div(4 * pool.threads(), blocks)) : 1;
+  pool.run(blocks * groups, [&](int64_t task, int thread) {
+    const PixelBlock b = pixel_block(m, task / groups), next = pixel_block(m, smaller(task + 1, blocks * groups - 1) / groups);
+    const int64_t group = task % groups, clip = b.clip * m.positions * m.oc;
+    for (int64_t k = 0; k < count; k++) {
+      const PixelSource& s = sources[k];
+      const StrassenOutput output{s.bias, k == 0 && a.scale ? a.scale + b.clip * m.oc : nullptr,
+                                  k > 0   ? a.target + clip  // still near
+                                  : a.add ? a.add + clip
+                                          : nullptr,
+                                  k == count - 1 ? a.function : Function::none, a.target + clip};
+      const int64_t all = panels(s);
+      with_levels(s.levels, [&](auto levels) {
+        strassen_block<decltype(levels)>(s.matrix, b, next, s.x, s.packed, all * group / groups, all * (group + 1) / groups, output,
+                                         a.scratch + thread * scratch);
+      });
+    }
+  });
+}
+
+// Forward.
+
+std::size_t strassen_forward_packed_size(const ConvShape& s) {
+  const PixelMatrix m = pixel_matrix(s);
+  return strassen_packed_size(m, 1);
+}
+void strassen_forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
+  const PixelMatrix m = pixel_matrix(s);
+  strassen_pack(m, 1, {w, m.oc, 1}, packed, pool);
+}
+std::size_t strassen_forward_scratch_size(const ConvShape& s, int threads) {
+  const PixelMatrix m = pixel_matrix(s);
+  return static_cast<std::size_t>(threads * strassen_scratch(m, 1));
+}
+void strassen_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
+  const PixelMatrix m = pixel_matrix(s);
+  const PixelSource source{m, 1, a.x, a.packed, a.bias};
+  strassen(&source, 1, {a.scale, a.residual, a.function, a.y, a.scratch}, pool);
+}
+bool strassen_forward_pays(const ConvShape& s) { return strassen_supports(s) && strassen_pays(pixel_matrix(s)); }
+
+// Sum of two: each with as many levels as pay.
+
+int levels_of_summand(const PixelMatrix& m) { return strassen_pays(m) ? 1 : 0; }
+
+std::size_t strassen_sum_packed_size(const ConvShape& s) {
+  const PixelMatrix m = pixel_matrix(s);
+  return strassen_packed_size(m, levels_of_summand(m));
+}
+void strassen_sum_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
+  const PixelMatrix m = pixel_matrix(s);
+  strassen_pack(m, levels_of_summand(m), {w, m.oc, 1}, packed, pool);
+}
+std::size_t strassen_sum_scratch_size(const ConvSumShape& s, int threads) {
+  const auto scratch = [](const ConvShape& of) {
+    const PixelMatrix m = pixel_matrix(of);
+    return strassen_scratch(m, levels_of_summand(m));
+  };
+  return static_cast<std::size_t>(threads * larger(scratch(s.expand), scratch(s.shortcut)));
+}
+void strassen_sum(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool& pool) {
+  const PixelMatrix expand = pixel_matrix(s.expand), shortcut = pixel_matrix(s.shortcut);
+  const PixelSource sources[] = {{expand, levels_of_summand(expand), a.x, a.packed, a.bias},
+                                 {shortcut, levels_of_summand(shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};
+  strassen(sources, 2, {a.scale, nullptr, a.function, a.y, a.scratch}, pool);
+}
+bool strassen_sum_pays(const ConvSumShape& s) { return strassen_pays(pixel_matrix(s.expand)) || strassen_pays(pixel_matrix(s.shortcut)); }
+
+// Data gradient, stride 1.
+
+std::size_t strassen_gradient_packed_size(const ConvShape& s) { return strassen_forward_packed_size(transposed(s)); }
+void strassen_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
+  const PixelMatrix m = pixel_matrix(transposed(s));
+  strassen_pack(m, 1, {w, 1, m.c}, packed, pool);
+}
+std::size_t strassen_gradient_scratch_size(const ConvShape& s, int threads) {
+  return strassen_forward_scratch_size(transposed(s), threads);
+}
+void strassen_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
+  strassen_forward(transposed(s), {a.dy, a.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
+}
+bool strassen_gradient_pays(const ConvShape& s) { return strassen_gradient_supports(s) && strassen_forward_pays(transposed(s)); }
+
+}  // namespace
+}  // namespace tvn::TVN_ISA
