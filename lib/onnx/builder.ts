@@ -3,12 +3,10 @@ import type { TensorShape } from '../network/graph.js'
 import type { Attribute, NodeMessage, TensorMessage } from './messages.js'
 
 /**
- * How an ONNX tensor holds a value [T, H, W, C] of N clips:
- * - `frames` [N·T, C, H, W], for what looks at one frame at a time;
- * - `clip` [N, C, T, H·W], for what looks along time;
- * - `positions` [N, T·H·W, C], for what multiplies matrices.
+ * How an ONNX tensor holds a value [T, H, W, C] of N clips: `frames` [N·T, C, H, W], for which runtimes have their fast kernels, or
+ * `positions` [N, T·H·W, C], for what multiplies matrices.
  */
-export type Layout = 'frames' | 'clip' | 'positions'
+export type Layout = 'frames' | 'positions'
 
 /** A value of the graph in the layout in which it was made and in those that were asked for since. */
 export interface Value {
@@ -71,31 +69,19 @@ export class OnnxBuilder {
     const { tensors } = value
     let tensor = tensors.get(layout)
     if (tensor === undefined) {
-      tensor = this.#convert(tensors.get(value.layout) as string, value.layout, layout, value.shape)
+      tensor = this.#convert(tensors.get(value.layout) as string, layout, value.shape)
       tensors.set(layout, tensor)
     }
     return tensor
   }
 
-  #convert(tensor: string, from: Layout, to: Layout, [t, h, w, c]: TensorShape): string {
-    const conversion = `${from} to ${to}` as const
-    switch (conversion) {
-      case 'frames to clip':
-        return t === 1 ? this.reshape(tensor, [-1, c, 1, h * w]) : this.transpose(this.reshape(tensor, [-1, t, c, h * w]), [0, 2, 1, 3])
-      case 'clip to frames':
-        return this.reshape(t === 1 ? tensor : this.transpose(tensor, [0, 2, 1, 3]), [-1, c, h, w])
-      case 'frames to positions':
-        return this.reshape(h * w === 1 ? tensor : this.transpose(this.reshape(tensor, [-1, c, h * w]), [0, 2, 1]), [-1, t * h * w, c])
-      case 'positions to frames':
-        return this.reshape(h * w === 1 ? tensor : this.transpose(this.reshape(tensor, [-1, h * w, c]), [0, 2, 1]), [-1, c, h, w])
-      case 'clip to positions':
-        return this.transpose(this.reshape(tensor, [-1, c, t * h * w]), [0, 2, 1])
-      case 'positions to clip':
-        return this.reshape(this.transpose(tensor, [0, 2, 1]), [-1, c, t, h * w])
-      case 'frames to frames':
-      case 'clip to clip':
-      case 'positions to positions':
-        return tensor
+  #convert(tensor: string, to: Layout, [t, h, w, c]: TensorShape): string {
+    const turned = h * w === 1
+    switch (to) {
+      case 'frames':
+        return this.reshape(turned ? tensor : this.transpose(this.reshape(tensor, [-1, h * w, c]), [0, 2, 1]), [-1, c, h, w])
+      case 'positions':
+        return this.reshape(turned ? tensor : this.transpose(this.reshape(tensor, [-1, c, h * w]), [0, 2, 1]), [-1, t * h * w, c])
     }
   }
 

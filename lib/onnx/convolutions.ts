@@ -1,59 +1,59 @@
 import type { ConvOp, DepthwiseOp } from '../network/ops.generated.js'
-import type { Value } from './builder.js'
-import { activate, type Translated, type Translation } from './translation.js'
-import { reach, space, spacetime, type Window, windowAttributes } from './windows.js'
+import { activate, perClip, type Translated, type Translation } from './translation.js'
+import { reach, slide, type Window } from './windows.js'
 
-/** A dense convolution, with what fusing may have put behind it: y = function(residual + scale · (x ∗ weight + bias)). */
+/** A dense convolution with what fusing may have put behind it: y = function(residual + scale · (x ∗ weight + bias)). */
 export function convolution(op: ConvOp, translation: Translation): Translated {
+  const { onnx, value, shapeOf } = translation
   const [x, residual, scale, shortcut] = op.inputs
-  const { onnx, value } = translation
-  if (residual !== undefined || scale !== undefined || shortcut !== undefined) throw new Error(op.name)
-  const [layout, y] = convolve(value(x), op, op.parameters, op.output, translation)
+  const { weight, bias, shortcut_weight: shortcutWeight, shortcut_bias: shortcutBias } = op.parameters
+  const shape = shapeOf(op.output)
+  let [layout, y] = convolve(x, op, weight, bias, op, translation)
+  if (scale !== undefined) y = onnx.node('Mul', [y, perClip(onnx, onnx.in('positions', value(scale)), layout, shape)])
+  if (residual !== undefined) y = onnx.node('Add', [y, onnx.in(layout, value(residual))])
+  if (shortcut !== undefined && shortcutWeight !== undefined) {
+    const window = { kernel: [1, 1, 1], stride: op.shortcut_stride ?? [1, 1, 1], padding: op.padding } as const
+    const [made, tensor] = convolve(shortcut, window, shortcutWeight, shortcutBias, op, translation)
+    y = onnx.node('Add', [y, onnx.in(layout, { shape, layout: made, tensors: new Map([[made, tensor]]) })])
+  }
   return [layout, activate(onnx, y, op.function)]
 }
 
-interface Weights {
-  readonly weight: string
-  readonly bias?: string
-}
-
-function convolve(x: Value, window: Window, { weight, bias }: Weights, output: string, { onnx, parameter, shapeOf }: Translation): Translated {
-  const { shape } = x
-  const [t, h, w, c] = shape
-  const [ot, oh, ow, oc] = shapeOf(output)
+/** x ∗ weight + bias; by a matrix product where x is there as a matrix. */
+function convolve(
+  input: string,
+  window: Window,
+  weight: string,
+  bias: string | undefined,
+  { output }: ConvOp,
+  { onnx, value, parameter, shapeOf }: Translation,
+): Translated {
+  const x = value(input)
+  const shape = shapeOf(output)
+  const [c, oc] = [x.shape[3], shape[3]]
   const biases = bias === undefined ? [] : [onnx.constant(bias, [oc], parameter(bias))]
-  const kernels = (dims: readonly number[]): string => onnx.constant(weight, [oc, c, ...dims], channelsFirst(parameter(weight), c, oc))
-  const windows = (tensor: string, axes = space, flat = false): string => {
-    const attributes = windowAttributes(window, shape, axes, flat)
-    return onnx.node('Conv', [tensor, kernels(attributes.kernel_shape), ...biases], attributes)
+  if (x.layout === 'positions' && reach(window) === 'position') {
+    const product = onnx.node('MatMul', [onnx.in('positions', x), onnx.constant(weight, [c, oc], parameter(weight))])
+    return ['positions', biases[0] === undefined ? product : onnx.node('Add', [product, biases[0]])]
   }
-  switch (reach(window)) {
-    case 'none': {
-      if (x.layout !== 'positions') {
-        const kernel_shape = [1, 1]
-        return [x.layout, onnx.node('Conv', [onnx.in(x.layout, x), kernels(kernel_shape), ...biases], { kernel_shape })]
-      }
-      const product = onnx.node('MatMul', [onnx.in('positions', x), onnx.constant(weight, [c, oc], parameter(weight))])
-      return ['positions', biases[0] === undefined ? product : onnx.node('Add', [product, biases[0]])]
-    }
-    case 'space':
-      return ['frames', windows(onnx.in('frames', x))]
-    case 'time':
-      return ['clip', windows(onnx.in('clip', x), [0], true)]
-    case 'both':
-      return ['clip', onnx.reshape(windows(onnx.reshape(onnx.in('clip', x), [-1, c, t, h, w]), spacetime), [-1, oc, ot, oh * ow])]
-  }
+  const y = slide(onnx, x, window, shape, (tensor, attributes) => {
+    const kernels = onnx.constant(weight, [oc, c, ...attributes.kernel_shape], channelsFirst(parameter(weight), c, oc))
+    return onnx.node('Conv', [tensor, kernels, ...biases], attributes)
+  })
+  return ['frames', y]
 }
 
 /** One filter a channel, within frames. */
-export function depthwise(op: DepthwiseOp, { onnx, value, parameter }: Translation): Translated {
-  const x = value(op.inputs[0])
-  const c = x.shape[3]
+export function depthwise(op: DepthwiseOp, { onnx, value, parameter, shapeOf }: Translation): Translated {
+  const shape = shapeOf(op.output)
+  const c = shape[3]
   const { weight, bias } = op.parameters
-  const attributes = windowAttributes(op, x.shape, space)
-  const kernels = onnx.constant(weight, [c, 1, ...attributes.kernel_shape], transposed(parameter(weight), c))
   const biases = bias === undefined ? [] : [onnx.constant(bias, [c], parameter(bias))]
-  return ['frames', activate(onnx, onnx.node('Conv', [onnx.in('frames', x), kernels, ...biases], { ...attributes, group: c }), op.function)]
+  const y = slide(onnx, value(op.inputs[0]), op, shape, (tensor, attributes) => {
+    const kernels = onnx.constant(weight, [c, 1, ...attributes.kernel_shape], transposed(parameter(weight), c))
+    return onnx.node('Conv', [tensor, kernels, ...biases], { ...attributes, group: c })
+  })
+  return ['frames', activate(onnx, y, op.function)]
 }
 
 /** A matrix of so many columns, transposed: [KT, KH, KW, C, OC] becomes [OC, KT, KH, KW, C]. */

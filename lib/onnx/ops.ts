@@ -3,7 +3,7 @@ import type { Value } from './builder.js'
 import { convolution, depthwise } from './convolutions.js'
 import { epsilon } from './fold-batch-norm.js'
 import { pool } from './pools.js'
-import { activate, clipsName, type Translated, type Translation } from './translation.js'
+import { activate, clipsName, perClip, type Translated, type Translation } from './translation.js'
 
 type Translator<K extends OpKind> = (op: Extract<Op, { op: K }>, translation: Translation) => Translated
 
@@ -21,12 +21,11 @@ const translators = {
   pool,
 
   batch_norm({ inputs: [x], parameters, function: kind }, { onnx, value, parameter }) {
-    const { shape, layout: made } = value(x)
-    const layout = made === 'positions' ? 'frames' : made
+    const { shape } = value(x)
     const leaves = [parameters.gamma, parameters.beta, parameters.mean, parameters.variance]
     const constants = leaves.map((name) => onnx.constant(name, [shape[3]], parameter(name)))
-    const y = onnx.node('BatchNormalization', [onnx.in(layout, value(x)), ...constants], { epsilon: { float: epsilon } })
-    return [layout, activate(onnx, y, kind)]
+    const y = onnx.node('BatchNormalization', [onnx.in('frames', value(x)), ...constants], { epsilon: { float: epsilon } })
+    return ['frames', activate(onnx, y, kind)]
   },
 
   activation({ inputs: [x], function: kind }, { onnx, value }) {
@@ -45,16 +44,10 @@ const translators = {
     return ['positions', extent === 'frame' || t === 1 ? perFrame : onnx.node('ReduceMean', [perFrame], { axes: [1], keepdims: 1 })]
   },
 
-  gate({ inputs: [x, z] }, { onnx, value, shapeOf }) {
-    const [t, , , c] = shapeOf(x)
-    const { layout } = value(x)
+  gate({ inputs: [x, z] }, { onnx, value }) {
+    const { layout, shape } = value(x)
     const gate = onnx.node('Sigmoid', [onnx.in('positions', value(z))])
-    const broadcast = {
-      positions: () => gate,
-      clip: () => onnx.reshape(gate, [-1, c, 1, 1]),
-      frames: () => onnx.reshape(t === 1 ? gate : onnx.node('Tile', [gate, onnx.whole([1, t, 1])]), [-1, c, 1, 1]),
-    }
-    return [layout, onnx.node('Mul', [onnx.in(layout, value(x)), broadcast[layout]()])]
+    return [layout, onnx.node('Mul', [onnx.in(layout, value(x)), perClip(onnx, gate, layout, shape)])]
   },
 
   attention({ inputs: [theta, phi, g] }, { onnx, value, shapeOf }) {
@@ -78,7 +71,7 @@ const translators = {
 
   temporal_softmax({ inputs: [x] }, { onnx, value, shapeOf }) {
     const [t, , , k] = shapeOf(x)
-    const series = onnx.reshape(onnx.in('clip', value(x)), [-1, k, t])
+    const series = onnx.transpose(onnx.in('positions', value(x)), [0, 2, 1])
     const weights = onnx.node('Softmax', [onnx.node('Mul', [series, onnx.scalar(1 / Math.sqrt(t))])], { axis: -1 })
     const sum = onnx.node('ReduceSum', [onnx.node('Mul', [series, weights]), onnx.whole([2])], { keepdims: 0 })
     return ['positions', onnx.reshape(sum, [-1, 1, k])]

@@ -30,3 +30,9 @@ export function activate(onnx: OnnxBuilder, x: string, kind: Function = 'none'):
       return onnx.node('Sigmoid', [x])
   }
 }
+
+/** A tensor `positions` [N, 1, C] so that it broadcasts over the clips of a value of that shape. */
+export function perClip(onnx: OnnxBuilder, tensor: string, layout: Layout, [t, , , c]: TensorShape): string {
+  if (layout === 'positions') return tensor
+  return onnx.reshape(t === 1 ? tensor : onnx.node('Tile', [tensor, onnx.whole([1, t, 1])]), [-1, c, 1, 1])
+}
