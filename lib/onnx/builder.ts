@@ -1,4 +1,3 @@
-import { TvnError } from '../errors.js'
 import type { TensorShape } from '../network/graph.js'
 import type { Attribute, NodeMessage, TensorMessage } from './messages.js'
 
@@ -15,32 +14,32 @@ export interface Value {
   readonly tensors: Map<Layout, string>
 }
 
-/** 2 GiB, what a protobuf message may have. */
-const maxBytes = 2 ** 31 - 1
+/** The model's input, u8 [N, T, H, W, 3], and its output, f32 [N, classes]. */
+export const clipsName = 'clips'
+export const logitsName = 'logits'
 
 /** Builds the nodes and constants of an ONNX graph. Every method that adds a node returns the name of its output. */
 export class OnnxBuilder {
   readonly nodes: NodeMessage[] = []
   readonly constants: TensorMessage[] = []
-  readonly #names = new Set<string>()
+  readonly #names = new Set([clipsName, logitsName])
   readonly #shared = new Map<string, string>()
-  #bytes = 0
   /** The op that is being translated: names begin with it. */
   scope = ''
 
-  /** Adds a node. Attributes that are lists or whole numbers are written as such. */
   node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
     const output = this.#unique(`${this.scope}/${op}`)
     this.nodes.push({ op, name: output, inputs, output, attributes })
     return output
   }
 
+  /** Names `positions` [N, 1, classes] as the model's output. */
+  finish(tensor: string, classes: number): void {
+    this.nodes.push({ op: 'Reshape', name: logitsName, inputs: [tensor, this.whole([-1, classes])], output: logitsName, attributes: {} })
+  }
+
   /** A constant of its own, e.g. a weight. */
   constant(name: string, dims: readonly number[], data: Float32Array | BigInt64Array): string {
-    this.#bytes += data.byteLength
-    if (this.#bytes > maxBytes) {
-      throw new TvnError('ERR_ARGUMENT', 'the network is too large for an ONNX file: its weights take more than 2 GiB')
-    }
     const unique = this.#unique(name)
     this.constants.push({ name: unique, dims, data })
     return unique
@@ -76,12 +75,12 @@ export class OnnxBuilder {
   }
 
   #convert(tensor: string, to: Layout, [t, h, w, c]: TensorShape): string {
-    const turned = h * w === 1
+    const alike = h * w === 1
     switch (to) {
       case 'frames':
-        return this.reshape(turned ? tensor : this.transpose(this.reshape(tensor, [-1, h * w, c]), [0, 2, 1]), [-1, c, h, w])
+        return this.reshape(alike ? tensor : this.transpose(this.reshape(tensor, [-1, h * w, c]), [0, 2, 1]), [-1, c, h, w])
       case 'positions':
-        return this.reshape(turned ? tensor : this.transpose(this.reshape(tensor, [-1, c, h * w]), [0, 2, 1]), [-1, t * h * w, c])
+        return this.reshape(alike ? tensor : this.transpose(this.reshape(tensor, [-1, c, h * w]), [0, 2, 1]), [-1, t * h * w, c])
     }
   }
 

@@ -1,9 +1,9 @@
 import type { Op, OpKind } from '../network/ops.generated.js'
-import type { Value } from './builder.js'
+import { clipsName, type Value } from './builder.js'
 import { convolution, depthwise } from './convolutions.js'
 import { epsilon } from './fold-batch-norm.js'
 import { pool } from './pools.js'
-import { activate, clipsName, perClip, type Translated, type Translation } from './translation.js'
+import { activate, perClip, type Translated, type Translation } from './translation.js'
 
 type Translator<K extends OpKind> = (op: Extract<Op, { op: K }>, translation: Translation) => Translated
 

@@ -3,9 +3,6 @@ import type { Function } from '../network/ops.generated.js'
 import type { Layout, OnnxBuilder, Value } from './builder.js'
 import type { Parameters } from './fold-batch-norm.js'
 
-/** The model's input: u8 [N, T, H, W, 3]. */
-export const clipsName = 'clips'
-
 /** What a translation reads and writes. */
 export interface Translation {
   readonly onnx: OnnxBuilder
