@@ -89,8 +89,8 @@ describe('toOnnx', () => {
       fields.set(field, [...(fields.get(field) ?? []), type === WireType.Varint ? Number(reader.int64()) : reader.bytes()])
     }
     expect(fields.get(1)).to.deep.equal([8])
-    expect(Buffer.from(fields.get(2)?.[0] as Uint8Array).toString()).to.equal('tiny-video-nets')
-    expect([...(fields.get(8)?.[0] as Uint8Array)]).to.deep.equal([0x0a, 0, 0x10, 17])
+    expect(fields.get(2)).to.deep.equal([Uint8Array.from(Buffer.from('tiny-video-nets'))])
+    expect(fields.get(8)).to.deep.equal([Uint8Array.of(0x0a, 0, 0x10, 17)])
     const metadata = (fields.get(14) as Uint8Array[]).map((entry) => {
       const inner = new BinaryReader(entry)
       return [inner.tag() && inner.string(), inner.tag() && inner.string()]

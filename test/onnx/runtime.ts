@@ -34,7 +34,7 @@ export function someWeights(graph: Graph, random: Random): Map<string, Float32Ar
   for (const [name, shape] of Object.entries(graph.parameters)) {
     const elements = shape.reduce((product, extent) => product * extent, 1)
     const isScale = /\.(gamma|variance)$/.test(name)
-    const spread = /weight$/.test(name) ? Math.sqrt(6 / (elements / (shape.at(-1) as number))) : 0.1
+    const spread = name.endsWith('weight') ? Math.sqrt(6 / (elements / (shape.at(-1) as number))) : 0.1
     const data = new Float32Array(elements)
     let state = random.uint32()
     for (let i = 0; i < elements; i++) {
