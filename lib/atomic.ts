@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { access, constants, type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { TvnError } from './errors.js'
 import { temporaryFile } from './temporary.js'
@@ -37,6 +37,19 @@ async function flushFolder(folder: string): Promise<void> {
   } finally {
     await handle?.close()
   }
+}
+
+/** Finds out before the work whether its result can be written. Throws ERR_ARGUMENT. */
+export async function checkWritable(out: string): Promise<void> {
+  const folder = path.dirname(path.resolve(out))
+  try {
+    await access(folder, constants.W_OK)
+  } catch (cause) {
+    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, ${describeFileError(cause)}`, { cause })
+  }
+  const existing = await stat(out).catch(() => undefined)
+  if (existing && !existing.isFile())
+    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, it is ${existing.isDirectory() ? 'a folder' : 'not a regular file'}`)
 }
 
 /** The system's error in words, without its path: `ENOENT: no such file or directory`. */

@@ -16,5 +16,6 @@ export const commands: readonly CommandEntry[] = [
   { name: 'eval', summary: 'evaluate a model on a dataset', load: () => import('./commands/eval.js') },
   { name: 'profile', summary: 'show where the time of a network goes', load: () => import('./commands/profile.js') },
   { name: 'models', summary: 'list the networks of the paper, or show one network', load: () => import('./commands/models.js') },
+  { name: 'export', summary: 'write a model as ONNX', load: () => import('./commands/export.js') },
   { name: 'doctor', summary: 'check that everything works on this machine', load: () => import('./commands/doctor.js') },
 ]

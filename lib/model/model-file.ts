@@ -54,15 +54,18 @@ export async function writeModel(file: string, model: ModelFile): Promise<{ byte
     named.set(name, { dtype: 'F32', shape: shape && volume(shape) === data.length ? shape : [data.length], data })
   }
   const tensors = new Map([...checkTensors(file, parameters, named).keys()].map((name) => [name, named.get(name) as Tensor]))
-  const metadata = {
-    ...model.notes,
-    format: modelFormat,
-    network: JSON.stringify(model.network),
-    labels: JSON.stringify(model.labels),
-    task: model.task,
-    preprocessing: JSON.stringify(model.preprocessing),
+  return writeSafetensors(file, { metadata: { ...metadataOf(model), format: modelFormat }, tensors })
+}
+
+/** What a file tells of a model beside its weights. */
+export function metadataOf({ notes, network, labels, task, preprocessing }: Omit<ModelFile, 'weights'>): Record<string, string> {
+  return {
+    ...notes,
+    network: JSON.stringify(network),
+    labels: JSON.stringify(labels),
+    task,
+    preprocessing: JSON.stringify(preprocessing),
   }
-  return writeSafetensors(file, { metadata, tensors })
 }
 
 function readNetwork(file: string, text: string): Network {

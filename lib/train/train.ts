@@ -1,7 +1,5 @@
-import { access, constants, stat } from 'node:fs/promises'
-import path from 'node:path'
 import { abortError } from '../abort.js'
-import { describeFileError } from '../atomic.js'
+import { checkWritable } from '../atomic.js'
 import { checkCount, checkOneOf, checkOptions, checkText, wrong } from '../check.js'
 import type { PreparedDataset, Quarantined, Split } from '../data/dataset.js'
 import { openDataset } from '../data/open.js'
@@ -185,17 +183,4 @@ async function evaluateOn(
     onProgress: ({ done, total }) => onProgress?.({ phase: 'evaluate', done, total }),
   })
   return { split, ...metrics }
-}
-
-/** Finds out before the training whether its result can be written. */
-async function checkWritable(out: string): Promise<void> {
-  const folder = path.dirname(path.resolve(out))
-  try {
-    await access(folder, constants.W_OK)
-  } catch (cause) {
-    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, ${describeFileError(cause)}`, { cause })
-  }
-  const existing = await stat(out).catch(() => undefined)
-  if (existing && !existing.isFile())
-    throw new TvnError('ERR_ARGUMENT', `${out}: cannot be written, it is ${existing.isDirectory() ? 'a folder' : 'not a regular file'}`)
 }
