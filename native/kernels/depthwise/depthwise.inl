@@ -153,6 +153,49 @@ void correlate(const Correlation& k, const float* in, float* out, int64_t begin,
   }
 }
 
+/**
+ * Channels in blocks, rows of a block side by side in a copy near the core. Columns that lie a multiple of the cache's ways apart share
+ * its sets, and a window has many of them; in the copy they are neighbours.
+ */
+struct CompactCopy {
+  static constexpr int64_t floats = 32 << 10;
+  int64_t channels;  // of a block; 0 where a copy does not pay
+  int64_t rows;      // of out that one copy serves
+
+  explicit CompactCopy(const Correlation& k) : channels(0), rows(0) {
+    if (k.channels % 256 != 0 || k.kh == 1) return;
+    for (channels = 64; channels >= lanes; channels /= 2) {
+      const int64_t in_rows = floats / (k.in_w * channels);
+      if (in_rows < 2 * k.kh) continue;
+      rows = (in_rows - k.kh) / k.sh + 1;
+      return;
+    }
+    channels = 0;
+  }
+};
+
+/** All rows of out, for the channels [c, c + copy.channels). */
+void correlate_compact(Correlation k, const CompactCopy& copy, const float* in, float* out, int64_t c) {
+  alignas(64) float buffer[CompactCopy::floats];
+  const Correlation whole = k;
+  const int64_t width = copy.channels;
+  k.channels = width;
+  k.w += c;
+  if (k.bias) k.bias += c;
+  k.far = false;
+  for (int64_t i = 0; i < k.out_h; i += copy.rows) {
+    const int64_t count = smaller(copy.rows, k.out_h - i), top = i * k.sh - whole.ph;
+    const int64_t first = smaller(larger(top, 0), whole.in_h), last = larger(smaller(top + (count - 1) * k.sh + k.kh, whole.in_h), first);
+    const float* from = in + first * whole.in_w * whole.channels + c;
+    float* to = buffer;
+    for (int64_t j = 0; j < (last - first) * whole.in_w; j++, from += whole.channels, to += width)
+      for (int64_t v = 0; v < width; v += lanes) store(to + v, load(from + v));
+    k.in_h = last - first;
+    k.ph = first - top;
+    correlate(k, buffer, out + i * k.out_row + c, 0, count);
+  }
+}
+
 /** Whether to fetch rows ahead: channel by channel, they are walked in strides that the hardware does not foresee. */
 bool is_far(const DepthwiseShape& s) { return s.x.size() + s.y.size() > 1 << 18; }
 
@@ -185,6 +228,14 @@ void depthwise_forward(const DepthwiseShape& s, const DepthwiseForwardArgs& a, T
                          .accumulate = false,
                          .function = a.function,
                          .far = is_far(s)};
+  if (const CompactCopy copy(k); copy.channels > 0) {
+    const int64_t blocks = c / copy.channels;
+    pool.run(images * blocks, [&](int64_t task, int) {
+      const int64_t image = task / blocks;
+      correlate_compact(k, copy, a.x + image * s.x.h * s.x.w * c, a.y + image * s.y.h * s.y.w * c, task % blocks * copy.channels);
+    });
+    return;
+  }
   const int64_t bands = band_count(images, s.y.h);
   pool.run(images * bands, [&](int64_t task, int) {
     const int64_t image = task / bands, band = task % bands;

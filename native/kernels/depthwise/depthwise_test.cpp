@@ -57,12 +57,15 @@ std::vector<DepthwiseShape> shapes(Random& random, int count) {
   }
   for (const int k : {3, 5})
     for (const int64_t c : test::hostile_channels) all.push_back(make_shape({1, 2, 9, 17, c}, k, k, 1, 1, true));
-  all.push_back(make_shape({1, 1, 2, 3, 17}, 7, 7, 1, 1, true));    // kernel larger than the map
-  all.push_back(make_shape({1, 1, 11, 10, 8}, 2, 2, 4, 3, false));  // stride larger than the kernel
-  all.push_back(make_shape({1, 1, 1, 1041, 3}, 1, 9, 1, 1, true));  // more tiles than are described at a time
-  all.push_back(make_shape({1, 1, 3, 4, 5}, 5, 5, 1, 1, false));    // no output
-  all.push_back(make_shape({40, 1, 3, 3, 16}, 3, 3, 1, 1, true));   // more images than chunks
-  all.push_back(make_shape({1, 2, 80, 60, 33}, 3, 3, 2, 2, true));  // beyond the near caches
+  all.push_back(make_shape({1, 1, 2, 3, 17}, 7, 7, 1, 1, true));     // kernel larger than the map
+  all.push_back(make_shape({1, 1, 11, 10, 8}, 2, 2, 4, 3, false));   // stride larger than the kernel
+  all.push_back(make_shape({1, 1, 1, 1041, 3}, 1, 9, 1, 1, true));   // more tiles than are described at a time
+  all.push_back(make_shape({1, 1, 3, 4, 5}, 5, 5, 1, 1, false));     // no output
+  all.push_back(make_shape({40, 1, 3, 3, 16}, 3, 3, 1, 1, true));    // more images than chunks
+  all.push_back(make_shape({1, 2, 80, 60, 33}, 3, 3, 2, 2, true));   // beyond the near caches
+  all.push_back(make_shape({1, 2, 37, 29, 256}, 4, 4, 1, 1, true));  // channels in blocks, from here on
+  all.push_back(make_shape({2, 1, 23, 31, 512}, 5, 7, 2, 1, true));
+  all.push_back(make_shape({1, 1, 43, 40, 256}, 2, 2, 4, 3, false));
   return all;
 }
 
