@@ -13,6 +13,7 @@ const parts = {
   generated: () => run(process.execPath, ['scripts/generate-ops.mjs', '--check']),
   types: () => run(path.join('node_modules', '.bin', 'tsc'), ['--noEmit', '-p', 'tsconfig.all.json']),
   native: nativeTests,
+  networks: () => build('build/test', ['-DCMAKE_BUILD_TYPE=Release']) && run(process.execPath, ['scripts/random-networks.mjs']),
   sanitizers: sanitizerTests,
   mocha: () =>
     run(process.execPath, [
@@ -65,7 +66,7 @@ function installPrograms() {
   const missing = []
   if (wanted('mocha') && spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
   const hasGtest = ['/usr/include', '/usr/local/include'].some((folder) => fs.existsSync(`${folder}/gtest/gtest.h`))
-  if ((wanted('native') || wanted('sanitizers')) && !hasGtest) missing.push('libgtest-dev')
+  if (['native', 'networks', 'sanitizers'].some(wanted) && !hasGtest) missing.push('libgtest-dev')
   if (missing.length === 0) return
   const command = `apt-get update && apt-get install -y ${missing.join(' ')}`
   const allowed = process.getuid?.() === 0 && !spawnSync('apt-get', ['--version']).error
@@ -80,7 +81,7 @@ function build(directory, flags) {
   const generator = spawnSync('ninja', ['--version']).error ? [] : ['-G', 'Ninja']
   return (
     run('cmake', ['-S', '.', '-B', directory, ...generator, '-DTVN_TESTS=ON', ...flags, '--log-level=WARNING']) &&
-    run('cmake', ['--build', directory, '--parallel', '2', '--target', 'tvn_test'], { NINJA_STATUS: '[%f/%t] ' })
+    run('cmake', ['--build', directory, '--parallel', '2', '--target', 'tvn_test', 'tvn_networks'], { NINJA_STATUS: '[%f/%t] ' })
   )
 }
 
@@ -101,8 +102,10 @@ function nativeTests() {
   return ok
 }
 
-/** The native tests under AddressSanitizer and UndefinedBehaviorSanitizer. */
+/** The native tests and a few networks under AddressSanitizer and UndefinedBehaviorSanitizer. */
 function sanitizerTests() {
   if (!build('build/sanitize', ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1', '-DTVN_SANITIZE=address,undefined'])) return false
-  return run('build/sanitize/tvn_test', ['--gtest_brief=1'], { UBSAN_OPTIONS: 'print_stacktrace=1' })
+  const env = { UBSAN_OPTIONS: 'print_stacktrace=1' }
+  const networks = ['scripts/random-networks.mjs', '--tool', 'build/sanitize/tvn_networks', '--count', '8', '--presets', 'none', '--max-work', '20e6']
+  return run('build/sanitize/tvn_test', ['--gtest_brief=1'], env) && run(process.execPath, networks, env)
 }

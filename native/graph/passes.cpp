@@ -85,7 +85,8 @@ void fold_batch_norms(Graph& graph, ParameterValues& values) {
     }
     const std::span<const float> weight = values.at(conv->parameters[0]);
     std::vector<float> scaled(weight.size());
-    for (size_t k = 0; k < scaled.size(); k++) scaled[k] = weight[k] * scale[k % channels];
+    for (size_t k = 0; k < scaled.size(); k += channels)
+      for (size_t c = 0; c < channels; c++) scaled[k + c] = weight[k + c] * scale[c];
     values.own(conv->parameters[0], std::move(scaled));
     values.own(beta, std::move(shift));
     for (const std::string& gone : {gamma, mean, variance, bias}) graph.parameters.erase(gone);
@@ -211,13 +212,21 @@ void fuse_residuals(Graph& graph) {
   }
 }
 
-void fuse_for_inference(Graph& graph, ParameterValues& values) {
-  fold_batch_norms(graph, values);
-  move_means(graph, values);
-  fuse_gates(graph);
-  fuse_activations(graph, Purpose::inference);
-  fuse_shortcuts(graph);
-  fuse_residuals(graph);
+std::span<const InferencePass, inference_pass_count> inference_passes() {
+  static constexpr InferencePass list[inference_pass_count] = {
+      {"fold_batch_norms", fold_batch_norms},
+      {"move_means", move_means},
+      {"fuse_gates", [](Graph& graph, ParameterValues&) { fuse_gates(graph); }},
+      {"fuse_activations", [](Graph& graph, ParameterValues&) { fuse_activations(graph, Purpose::inference); }},
+      {"fuse_shortcuts", [](Graph& graph, ParameterValues&) { fuse_shortcuts(graph); }},
+      {"fuse_residuals", [](Graph& graph, ParameterValues&) { fuse_residuals(graph); }},
+  };
+  return list;
+}
+
+void fuse_for_inference(Graph& graph, ParameterValues& values, PassSet passes) {
+  for (size_t i = 0; i < inference_pass_count; i++)
+    if (passes[i]) inference_passes()[i].run(graph, values);
 }
 
 }  // namespace tvn

@@ -1,10 +1,12 @@
 // Graph → Graph: fewer ops that compute the same. Each pass is exact algebra (rounding aside) and is tested against the graph before it.
 #pragma once
 
+#include <bitset>
 #include <deque>
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -50,8 +52,20 @@ void fuse_shortcuts(Graph& graph);
 /** Inference: any other add moves into a convolution that feeds it, which accumulates onto the other summand. */
 void fuse_residuals(Graph& graph);
 
-/** All of the passes for inference. */
-void fuse_for_inference(Graph& graph, ParameterValues& values);
+/** One of the passes above, as inference runs it. */
+struct InferencePass {
+  std::string_view name;
+  void (*run)(Graph&, ParameterValues&);
+};
+constexpr size_t inference_pass_count = 6;
+/** In the order in which they run. */
+std::span<const InferencePass, inference_pass_count> inference_passes();
+
+/** Some of the passes for inference, by their places in the list. Whichever run, the graph computes the same. */
+using PassSet = std::bitset<inference_pass_count>;
+constexpr PassSet all_passes{(1u << inference_pass_count) - 1};
+
+void fuse_for_inference(Graph& graph, ParameterValues& values, PassSet passes = all_passes);
 
 constexpr float batch_norm_epsilon = 1e-5f;
 

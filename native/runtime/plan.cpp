@@ -13,7 +13,7 @@ namespace tvn {
 Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
   check(graph);  // the passes rely on a legal graph
   Graph fused = graph;
-  fuse_for_inference(fused, values);
+  fuse_for_inference(fused, values, options.passes);
   program_ = check(fused);
   size_t largest = 0;
   for (const TensorInfo& tensor : program_.tensors)

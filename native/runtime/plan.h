@@ -17,6 +17,7 @@ struct PlanOptions {
   int64_t batch;
   int threads;
   Isa isa;
+  PassSet passes = all_passes;
 };
 
 /** One step of a plan. */

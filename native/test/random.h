@@ -18,11 +18,14 @@ inline uint64_t seed() {
   return text ? std::strtoull(text, nullptr, 10) : 1;
 }
 
-/** A generator (splitmix64) for one test. While it lives, failures carry the seed that repeats them. */
+/** A generator (splitmix64) for one test. While it lives, failures say how to repeat them. */
 class Random {
  public:
   explicit Random(std::source_location where = std::source_location::current())
-      : state_(seed()), trace_(where.file_name(), static_cast<int>(where.line()), "repeat with TVN_TEST_SEED=" + std::to_string(seed())) {}
+      : Random(seed(), "repeat with TVN_TEST_SEED=" + std::to_string(seed()), where) {}
+  /** For a test with a seed of its own. */
+  Random(uint64_t seed, const std::string& repeat, std::source_location where = std::source_location::current())
+      : state_(seed), trace_(where.file_name(), static_cast<int>(where.line()), repeat) {}
 
   uint64_t bits() {
     uint64_t z = state_ += 0x9e3779b97f4a7c15u;
