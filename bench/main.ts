@@ -6,11 +6,13 @@ import { loadavg } from 'node:os'
 import { defineCommand, flag, value } from '../lib/cli/command.js'
 import { createOutput } from '../lib/cli/output.js'
 import { parseArguments } from '../lib/cli/parse.js'
-import { text } from '../lib/cli/values.js'
+import { count, text } from '../lib/cli/values.js'
 import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
+import { agreementTable, measureAgreement } from './agreement.js'
 import { type LayerRow, layerTable, measureLayers } from './layers.js'
 import { measureNetworks, type NetworkRow, networkTable, rowWords } from './networks.js'
+import { measurePlans } from './plans.js'
 import { measureResponsiveness, type Responsiveness, responsivenessTable } from './responsiveness.js'
 
 const command = defineCommand({
@@ -20,6 +22,8 @@ const command = defineCommand({
     layers: flag('also every distinct convolution of tvn-1 to tvn-4: forward, data and weight gradient'),
     only: value('WORDS', 'only rows with these networks or tasks, separated by commas', text),
     quick: flag('fewer runs, at most a minute'),
+    agreement: flag('only: whether 20 production processes of 1,000 calls agree with the verdict about a limit'),
+    plans: value('N', 'only: how much this process grows while N plans of random networks are made, run and disposed of', count(10)),
   },
   examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,inference --quick'],
   async run({ options, output }) {
@@ -28,6 +32,17 @@ const command = defineCommand({
     for (const word of only)
       if (!known.includes(word)) throw new TvnError('ERR_ARGUMENT', `--only knows no ${JSON.stringify(word)}`, { hint: `it takes ${known.join(', ')}` })
     const progress = (line: string) => output.progress(line)
+    if (options.agreement) {
+      const agreement = await measureAgreement({ processes: 20, calls: 1000, ladder: 1.05, progress })
+      return output.result({ agreement }, () => agreementTable(agreement))
+    }
+    if (options.plans !== undefined) {
+      const growth = await measurePlans(options.plans, progress)
+      return output.result(
+        growth,
+        () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB after a tenth of them, ${growth.grownMiB.toFixed(1)} MiB more at the end`,
+      )
+    }
     const { peak, rows } = await measureNetworks({ only, quick: options.quick, progress })
     const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
     const responsiveness = only.size === 0 ? await measureResponsiveness(progress) : undefined

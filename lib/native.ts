@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module'
 import { TvnError } from './errors.js'
 import type { Graph } from './network/graph.js'
-import { opsHash } from './network/ops.generated.js'
+import { type OpKind, opsHash } from './network/ops.generated.js'
 import { rebuildAddon } from './program.js'
 
 /** Levels of `TVN_MAX_ISA`, lowest first. */
-export type Isa = 'reference' | 'avx2' | 'avx512' | 'avx512_bf16'
+export const isas = ['reference', 'avx2', 'avx512', 'avx512_bf16'] as const
+export type Isa = (typeof isas)[number]
 export type Precision = 'f32'
 
 export interface NativeCpu {
@@ -27,8 +28,14 @@ export interface NativeStage {
   /** Name of the first op. */
   readonly name: string
   readonly ops: readonly string[]
+  /** Kind of the op that remains. */
+  readonly kind: OpKind
+  /** Inputs, output and window of one clip, for people: `2×9×9×3 → 2×5×5×8, kernel 1×3×3, stride 1×2×2`. */
+  readonly shape: string
   /** E.g. `conv_forward_f32_avx512`. */
   readonly kernel: string
+  /** Kernels that stand before it in the dispatch list and why they were refused, e.g. `conv_forward_f32_winograd_avx512: does not pay`. */
+  readonly refused: readonly string[]
   /** Multiply-accumulates of one run (whole batch). */
   readonly macs: number
   /** Bytes of inputs, weights and outputs that one run touches. */
@@ -55,8 +62,11 @@ export interface NativePlan {
   /** Milliseconds of each stage, one Float64Array a run. */
   profile(clips: Uint8Array, runs: number): Promise<Float64Array[]>
   stages(): NativeStage[]
-  /** Bytes of packed weights and of the activation arena. */
-  memory(): { weights: number; arena: number }
+  /**
+   * Bytes: packed weights and the arena, which is all that a plan holds; of the arena, the largest two activations that are needed
+   * at the same time and the largest scratch of a stage.
+   */
+  memory(): { weights: number; arena: number; activations: number; scratch: number }
   dispose(): void
 }
 

@@ -17,6 +17,7 @@ const invalidInput: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_MODEL_TENSOR',
   'ERR_DATASET',
   'ERR_LIMIT_INVALID',
+  'ERR_PRECISION',
   'ERR_LIMIT_IMPOSSIBLE',
   'ERR_STUDY',
 ])

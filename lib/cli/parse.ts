@@ -1,5 +1,6 @@
 import { Command as Parser, CommanderError, Option as ParserOption } from 'commander'
 import { inContext, TvnError } from '../errors.js'
+import { isas } from '../native.js'
 import { nearest } from '../nearest.js'
 import { program } from '../program.js'
 import { type Command, type Option, type Options, optionFlag, type Values } from './command.js'
@@ -32,12 +33,23 @@ const globalOptions: readonly (readonly [flags: string, about: string])[] = [
 ]
 export const globalFlags: readonly string[] = globalOptions.map(([flags]) => flags)
 
+const environment: readonly (readonly [name: string, about: string])[] = [
+  ['TVN_MAX_ISA', `use no kernels above this level: ${isas.join(', ')}`],
+  ['TVN_CONVOLUTION', 'direct: neither Winograd nor Strassen'],
+  ['TVN_VERBOSE', 'dispatch: the kernel of every stage of a network and why better ones were refused; decode: what the decoder does'],
+  ['TVN_CACHE_DIR', 'where decoded videos and the demo are kept'],
+  ['FFMPEG_PATH', 'decode with this ffmpeg'],
+  ['NO_COLOR', 'no colours'],
+]
+
 /** Help of `tvn` itself. */
 export function mainHelp(entries: readonly CommandEntry[], about: string): string {
   const parser = quietParser('tvn').usage('<command> [options]').description(about).option('--version', 'print the version')
   for (const { name, summary } of entries) parser.command(name, summary)
   parser.helpCommand(false)
   for (const [flags, description] of globalOptions) parser.option(flags, description)
+  const width = Math.max(...environment.map(([name]) => name.length)) + 2
+  parser.addHelpText('after', `\nEnvironment variables:\n${environment.map(([name, what]) => `  ${name.padEnd(width)}${what}`).join('\n')}`)
   parser.addHelpText('after', '\nOptions of a command: tvn <command> --help')
   return helpText(parser)
 }

@@ -1,4 +1,5 @@
 import type { NetworkSource } from '../model/source.js'
+import { checkPrecision, precisions } from '../precision.js'
 import { required, value, withDefault } from './command.js'
 import { count, oneOf, text } from './values.js'
 
@@ -6,7 +7,10 @@ import { count, oneOf, text } from './values.js'
 
 export const threadsOption = withDefault(value('N', 'threads to compute with; results have the same bits for any number', count(1, 256)), 1)
 
-export const precisionOption = withDefault(value('P', 'arithmetic: f32', oneOf('f32')), 'f32')
+export const precisionOption = withDefault(
+  value('P', `arithmetic: ${precisions.join(' or ')}`, (text) => checkPrecision(oneOf(...precisions)(text))),
+  'f32',
+)
 
 export const modelOption = required(value('FILE', 'model file (.safetensors)', text))
 

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { forkModule, residentBytes } from '../child-process.js'
+import { isVerbose } from '../verbose.js'
 
 /** A child that answers no more: it crashed, or was ended because it took too long, too much memory, or was not wanted any more. */
 export class ChildEnded {
@@ -40,7 +41,7 @@ export class Child<Question extends object, Answer> {
    */
   constructor(url: string, module: string) {
     const extension = path.extname(fileURLToPath(url))
-    this.#process = forkModule(new URL(`${module}${extension}`, url), isVerbose() ? 'inherit' : 'ignore')
+    this.#process = forkModule(new URL(`${module}${extension}`, url), isVerbose('decode') ? 'inherit' : 'ignore')
     this.#process.once('exit', () => (this.#hasEnded = true))
     this.#process.on('error', () => this.end())
     this.#unref()
@@ -106,13 +107,4 @@ const parent = process.ppid
 /** True once the process that forked this one is gone. For loops that do not return to the event loop. */
 export function isOrphan(): boolean {
   return process.ppid !== parent
-}
-
-function isVerbose(): boolean {
-  return (process.env.TVN_VERBOSE ?? '').split(',').includes('decode')
-}
-
-/** One line on stderr when TVN_VERBOSE asks for `decode`. */
-export function logDecode(message: string): void {
-  if (isVerbose()) process.stderr.write(`decode: ${message}\n`)
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { TvnError } from '../errors.js'
 import { parseLimit } from '../latency/limit.js'
-import { type LatencyReport, measureLatency } from '../latency/measure.js'
+import type { LatencyReport } from '../latency/measure.js'
+import { Inference } from '../model/inference.js'
 import { readModel, writeModel } from '../model/model-file.js'
 import { native } from '../native.js'
 import { Network } from '../network/network.js'
@@ -76,17 +77,13 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       const network = Network.parse(json)
       const graph = network.graph({ classes })
       const weights = file === undefined ? await initialize(graph, Random.seeded(0)) : (await readModel(file)).weights
-      const plan = await native().createPlan(graph, Object.fromEntries(weights), { batch: 1, threads: 1, precision: 'f32' })
-      try {
-        const { frames, size } = network.streams[0]
-        return await measureLatency(plan, [frames, size, size, 3], {
-          limits: limits.map(parseLimit),
-          maxSeconds,
-          onProgress: ({ stage }) => onProgress({ stage }),
-        })
-      } finally {
-        plan.dispose()
-      }
+      using inference = new Inference(graph, weights, { threads: 1, precision: 'f32' })
+      const { frames, size } = network.streams[0]
+      return await inference.measure([frames, size, size, 3], {
+        limits: limits.map(parseLimit),
+        maxSeconds,
+        onProgress: ({ stage }) => onProgress({ stage }),
+      })
     },
 
     peak: () => native().measurePeak(peakMilliseconds),

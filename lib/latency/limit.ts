@@ -28,7 +28,7 @@ const mostSamples = 1_000_000
 /** Share of the error probability that the first look which can prove a limit spends (verdict.ts). */
 export const firstShare = 0.98
 
-/** The smallest number of runs that proves a limit, when none of them misses it. */
+/** The smallest number of independent calls that proves a limit, when none of them misses it. */
 export function samplesToProve({ percentile, confidence }: Pick<LatencyLimit, 'percentile' | 'confidence'>): number {
   return Math.ceil(Math.log(firstShare * (1 - confidence / 100)) / Math.log(percentile / 100))
 }

@@ -1,30 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { throwIfAborted } from '../abort.js'
-import type { NativePlan } from '../native.js'
+import type { NativeMeasureOptions } from '../native.js'
 import { Random } from '../random.js'
 import { formatLimit, type LatencyLimit } from './limit.js'
 import { measuringCore, thisMachine } from './machine.js'
 import { median, percentile, percentileInterval, relativeSpread, sort } from './statistics.js'
 import { decideAll, type Verdict } from './verdict.js'
 
-/** Run times of one plan in milliseconds, caches warm. */
+/** Times of calls in milliseconds, caches warm: what a caller waits for its logits, with the way to a thread and back. */
 export interface LatencyReport {
   readonly p50: number
   readonly p90: number
   readonly p99: number
   readonly min: number
-  /** How many runs were timed; warm-up runs are not among them. */
+  /** How many calls were timed; those of the warm-up are not among them. */
   readonly samples: number
-  /** Confidence interval of the first limit's percentile at its confidence; without a limit of p90 at 99 %. The upper end is null while there are too few samples. */
+  /** Confidence interval, as if calls were independent, of the first limit's percentile at its confidence; without a limit of p90 at 99 %. The upper end is null while there are too few samples. */
   readonly ci: readonly [low: number, high: number | null]
-  /** Relative spread of the runs (1.4826 · MAD ÷ median). */
+  /** Relative spread of the calls (1.4826 · MAD ÷ median). */
   readonly noise: number
   /** Id of the machine (machine.ts) that this was measured on. */
   readonly machine: string
   readonly limits?: readonly string[]
   readonly verdict?: Verdict
+  /** The run alone, by the native clock, pinned to a core: what is left when a call costs nothing. */
+  readonly compute: { readonly p50: number; readonly p90: number; readonly p99: number; readonly samples: number }
   /** The same with the caches emptied before each run. */
   readonly cold?: { readonly p50: number; readonly max: number; readonly samples: number }
+}
+
+/** What is measured: a model of batch 1 that nothing else uses meanwhile. */
+export interface Measurable {
+  /** One call as production makes it. */
+  call(clip: Uint8Array): Promise<unknown>
+  /** Milliseconds of runs by the native clock. */
+  measure(options: NativeMeasureOptions): Promise<Float64Array>
 }
 
 export interface MeasureProgress {
@@ -35,7 +45,7 @@ export interface MeasureProgress {
 export interface MeasureOptions {
   /** Sampling goes on until the verdict about all of them is certain, or `maxSeconds` are over. */
   readonly limits?: readonly LatencyLimit[]
-  /** The core to pin to, −1 for none. Default: the last one this process may use. */
+  /** The core that `compute` and `cold` are pinned to, −1 for none. Default: the last one this process may use. */
   readonly core?: number
   /** Time for sampling, default 10 s. An uncertain verdict is sampled once more for as long, after a pause. */
   readonly maxSeconds?: number
@@ -59,25 +69,26 @@ const realEnvironment: MeasureEnvironment = {
   machine: () => thisMachine().id,
 }
 
-/** Different clips in turn, so that no run profits from the data of the last. */
+/** Different clips in turn, so that no call profits from the data of the last. */
 const variants = 4
-/** One native call lasts about so long: between calls the signal is heard. */
-const callSeconds = 0.1
+/** Calls in a row last about so long: then progress is told and the signal is heard. */
+const batchSeconds = 0.1
 const warmUpSeconds = 1.5
 /** The median of a warm-up batch may differ by so much from the one before. */
 const drift = 0.02
-/** Without limits: so many samples, if the time allows. */
+/** Without limits: so many samples, if the time allows; and so many for `compute`, in at most computeSeconds. */
 const samplesWithoutLimit = 200
+const computeSeconds = 0.5
 const pauseSeconds = 0.5
 
 /**
- * Measures a plan of batch 1 (design of the test: verdict.ts): warm-up until the median stops drifting, then batches of runs on random clips
- * until the verdict is certain or the time is over; an uncertain verdict gets, after a pause, the same time once more.
+ * Measures a model on single clips (design of the test: verdict.ts): warm-up until the median stops drifting, then batches of calls with
+ * random clips until the verdict is certain or the time is over; an uncertain verdict gets, after a pause, the same time once more.
  *
  * @param shape of one clip: [T, H, W, 3]
  */
 export async function measureLatency(
-  plan: Pick<NativePlan, 'measure'>,
+  model: Measurable,
   shape: readonly number[],
   options: MeasureOptions = {},
   environment: MeasureEnvironment = realEnvironment,
@@ -85,21 +96,33 @@ export async function measureLatency(
   const { limits = [], core = measuringCore(), maxSeconds = 10, coldRuns = 5, signal, onProgress } = options
   const { now } = environment
   const clips = randomClips(shape)
-  const run = async (runs: number, cold = false): Promise<Float64Array> => {
+  const clipBytes = clips.length / variants
+  let variant = 0
+  const call = async (count: number): Promise<number[]> => {
     throwIfAborted(signal)
-    return plan.measure({ runs, clips, cold, core })
+    const times: number[] = []
+    for (; times.length < count; variant = (variant + 1) % variants) {
+      const clip = clips.subarray(variant * clipBytes, (variant + 1) * clipBytes)
+      const begun = now()
+      await model.call(clip)
+      times.push((now() - begun) * 1000)
+    }
+    return times
   }
-  const typical = await warmUp(run, now, (samples) => onProgress?.({ stage: 'warm-up', samples }))
-  const perCall = Math.max(1, Math.floor((callSeconds * 1000) / typical))
+  const run = async (runs: number, cold: boolean): Promise<Float64Array> => {
+    throwIfAborted(signal)
+    return sort(await model.measure({ runs, clips, cold, core }))
+  }
+  const typical = await warmUp(call, now, (samples) => onProgress?.({ stage: 'warm-up', samples }))
+  const perBatch = Math.max(1, Math.floor((batchSeconds * 1000) / typical))
 
   const times: number[] = []
-  const goal = () => (limits.length > 0 ? decideAll(limits, times).next : samplesWithoutLimit)
-  const open = () => (limits.length > 0 ? decideAll(limits, times).verdict === 'uncertain' : times.length < samplesWithoutLimit)
+  const open = () => (limits.length > 0 ? decideAll(limits, times) === 'uncertain' : times.length < samplesWithoutLimit)
   const sample = async () => {
     const end = now() + maxSeconds
     while (open() && (now() < end || times.length === 0)) {
-      const wanted = goal() - times.length
-      for (const time of await run(Math.min(wanted, perCall))) times.push(time)
+      const wanted = limits.length > 0 ? perBatch : Math.min(perBatch, samplesWithoutLimit - times.length)
+      for (const time of await call(wanted)) times.push(time)
       onProgress?.({ stage: 'measure', samples: times.length })
     }
   }
@@ -109,8 +132,9 @@ export async function measureLatency(
     await environment.sleep(pauseSeconds)
     await sample()
   }
+  const compute = await run(Math.max(1, Math.min(samplesWithoutLimit, Math.floor((computeSeconds * 1000) / typical))), false)
   onProgress?.({ stage: 'cold', samples: times.length })
-  const cold = coldRuns > 0 ? sort(await run(coldRuns, true)) : undefined
+  const cold = coldRuns > 0 ? await run(coldRuns, true) : undefined
 
   const sorted = sort(times)
   const [low, high] = percentileInterval(sorted, limits[0]?.percentile ?? 90, limits[0]?.confidence ?? 99)
@@ -123,18 +147,19 @@ export async function measureLatency(
     ci: [low, Number.isFinite(high) ? high : null],
     noise: relativeSpread(sorted),
     machine: environment.machine(),
-    ...(limits.length > 0 && { limits: limits.map(formatLimit), verdict: decideAll(limits, times).verdict }),
+    ...(limits.length > 0 && { limits: limits.map(formatLimit), verdict: decideAll(limits, times) }),
+    compute: { p50: percentile(compute, 50), p90: percentile(compute, 90), p99: percentile(compute, 99), samples: compute.length },
     ...(cold && { cold: { p50: percentile(cold, 50), max: percentile(cold, 100), samples: cold.length } }),
   }
 }
 
-/** Runs until two batches in a row have about the same median, which it returns. */
-async function warmUp(run: (runs: number) => Promise<Float64Array>, now: () => number, onSamples: (samples: number) => void): Promise<number> {
+/** Calls until two batches in a row have about the same median, which it returns. */
+async function warmUp(call: (count: number) => Promise<number[]>, now: () => number, onSamples: (samples: number) => void): Promise<number> {
   const end = now() + warmUpSeconds
-  let last = median(await run(1))
+  let last = median(await call(1))
   let samples = 1
   for (let calm = 0; calm < 2 && now() < end; ) {
-    const batch = await run(Math.min(50, Math.max(3, Math.ceil((callSeconds * 300) / last))))
+    const batch = await call(Math.min(50, Math.max(3, Math.ceil((batchSeconds * 300) / last))))
     const middle = median(batch)
     calm = Math.abs(middle - last) <= drift * last ? calm + 1 : 0
     last = middle

@@ -1,9 +1,12 @@
 import { throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
+import { type LatencyReport, type MeasureOptions, measureLatency } from '../latency/measure.js'
 import { type NativePlan, native, type Precision } from '../native.js'
 import { callNative } from '../native-error.js'
 import { volume } from '../network/cost.js'
 import type { Graph } from '../network/graph.js'
+import { isVerbose, log } from '../verbose.js'
+import { explainStage } from './profile.js'
 
 export interface InferenceOptions {
   readonly threads: number
@@ -40,17 +43,7 @@ export class Inference {
 
   /** u8 [count, T, H, W, 3] → logits [count × classes]. The clips must stay as they are until the promise settles. */
   logits(clips: Uint8Array, count: number, signal?: AbortSignal): Promise<Float32Array> {
-    return this.#enqueue(async () => {
-      const clipBytes = clips.length / count
-      const parts: Float32Array[] = []
-      for (let from = 0; from < count; from += this.#batch) {
-        throwIfAborted(signal)
-        const to = Math.min(from + this.#batch, count)
-        const plan = await this.#plan(to - from)
-        parts.push(await plan.run(clips.subarray(from * clipBytes, to * clipBytes)))
-      }
-      return concatenate(parts)
-    })
+    return this.#enqueue(() => this.#compute(clips, count, signal))
   }
 
   /** Compiles what `logits` needs for so many clips, so that the call itself only computes. */
@@ -64,6 +57,13 @@ export class Inference {
   /** Calls `use` with the plan for one clip at a time while no other call runs. */
   withPlan<T>(use: (plan: NativePlan) => Promise<T>): Promise<T> {
     return this.#enqueue(async () => use(await this.#plan(1)))
+  }
+
+  /** Measures calls of one clip while no other call runs; see measureLatency. */
+  measure(shape: readonly number[], options: MeasureOptions = {}): Promise<LatencyReport> {
+    return this.withPlan((plan) =>
+      measureLatency({ call: (clip) => callNative(() => this.#compute(clip, 1)), measure: (how) => plan.measure(how) }, shape, options),
+    )
   }
 
   /** Frees the plans when the running call has ended; calls that wait, and later ones, reject with ERR_DISPOSED. */
@@ -92,15 +92,37 @@ export class Inference {
     return result
   }
 
+  async #compute(clips: Uint8Array, count: number, signal?: AbortSignal): Promise<Float32Array> {
+    const clipBytes = clips.length / count
+    const parts: Float32Array[] = []
+    for (let from = 0; from < count; from += this.#batch) {
+      throwIfAborted(signal)
+      const to = Math.min(from + this.#batch, count)
+      const plan = await this.#plan(to - from)
+      parts.push(await plan.run(clips.subarray(from * clipBytes, to * clipBytes)))
+    }
+    return concatenate(parts)
+  }
+
   async #plan(batch: number): Promise<NativePlan> {
     const known = this.#plans.get(batch)
-    const plan = known ?? (await native().createPlan(this.#graph, Object.fromEntries(this.#weights), { batch, ...this.#options }))
+    const plan = known ?? (await this.#compile(batch))
     this.#plans.delete(batch)
     this.#plans.set(batch, plan)
     for (const [oldest, unused] of this.#plans) {
       if (this.#plans.size <= cachedPlans && (this.#plans.size === 1 || this.#bytes() <= cachedBytes)) break
       unused.dispose()
       this.#plans.delete(oldest)
+    }
+    return plan
+  }
+
+  async #compile(batch: number): Promise<NativePlan> {
+    const { threads, precision } = this.#options
+    const plan = await native().createPlan(this.#graph, Object.fromEntries(this.#weights), { batch, threads, precision })
+    if (isVerbose('dispatch')) {
+      log('dispatch', `plan of batch ${batch}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${precision}, ${native().cpu().isa}`)
+      for (const stage of plan.stages()) log('dispatch', explainStage(stage))
     }
     return plan
   }

@@ -3,12 +3,13 @@ import { decodeVideo } from '../data/decode.js'
 import { evaluationBatches } from '../data/sampler.js'
 import { TvnError } from '../errors.js'
 import { checkLimit, type LatencyLimit, parseLimit } from '../latency/limit.js'
-import { type LatencyReport, type MeasureOptions, measureLatency } from '../latency/measure.js'
+import type { LatencyReport, MeasureOptions } from '../latency/measure.js'
 import type { Precision } from '../native.js'
 import type { Graph } from '../network/graph.js'
 import type { Network } from '../network/network.js'
 import { type OnnxOptions, toOnnx } from '../onnx/export.js'
 import type { Preprocessing, Task } from '../task.js'
+import { checkPrecision } from '../precision.js'
 import { Inference } from './inference.js'
 import { type ModelFile, metadataOf, readModel } from './model-file.js'
 import { meanProbabilities, type Prediction, topPredictions } from './probabilities.js'
@@ -60,7 +61,7 @@ export class Model {
     const { threads = 1, precision = 'f32', device = 'cpu' } = options
     checkOneOf('device', device, ['cpu'])
     this.threads = checkCount('threads', threads, 1, 256)
-    this.precision = checkOneOf('precision', precision, ['f32'])
+    this.precision = checkPrecision(precision)
     this.network = file.network
     this.labels = file.labels
     this.task = file.task
@@ -116,7 +117,7 @@ export class Model {
   }
 
   /**
-   * Measures the latency of one clip on this machine; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
+   * Measures how long `logits` of one clip takes on this machine; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
    * Throws ERR_LIMIT_INVALID.
    */
   async measure(options: Omit<MeasureOptions, 'limits'> & { limit?: string | LatencyLimit } = {}): Promise<LatencyReport> {
@@ -128,7 +129,7 @@ export class Model {
     if (rest.coldRuns !== undefined) checkCount('coldRuns', rest.coldRuns, 0, 1e6)
     const limits = limit === undefined ? [] : [typeof limit === 'string' ? parseLimit(limit) : checkLimit(limit)]
     const { frames, size } = this.network.streams[0]
-    return this.#inference.withPlan((plan) => measureLatency(plan, [frames, size, size, 3], { ...rest, limits }))
+    return this.#inference.measure([frames, size, size, 3], { ...rest, limits })
   }
 
   /**

@@ -1,11 +1,13 @@
 import { median } from '../latency/statistics.js'
-import type { NativePlan } from '../native.js'
+import type { NativePlan, NativeStage } from '../native.js'
+import type { OpKind } from '../network/ops.generated.js'
 
 /** One stage of a plan and its share of the time. */
 export interface StageProfile {
-  /** Name of the first op. */
+  /** Name of the op that the others were fused into. */
   readonly name: string
   readonly ops: readonly string[]
+  readonly kind: OpKind
   readonly kernel: string
   /** Median over the runs. */
   readonly ms: number
@@ -27,9 +29,35 @@ export interface StageProfile {
 export async function profileStages(plan: NativePlan, clips: Uint8Array, repetitions: number, peak: number): Promise<StageProfile[]> {
   await plan.profile(clips, Math.ceil(repetitions / 10))
   const runs = await plan.profile(clips, repetitions)
-  return plan.stages().map(({ name, ops, kernel, macs, bytes }, stage) => {
+  return plan.stages().map(({ name, ops, kind, kernel, macs, bytes }, stage) => {
     const ms = median(runs.map((times) => times[stage] as number))
     const gflops = ms > 0 ? (2 * macs) / (ms * 1e6) : 0
-    return { name, ops, kernel, ms, gflops, peakFraction: gflops / peak, bytes }
+    return { name, ops, kind, kernel, ms, gflops, peakFraction: gflops / peak, bytes }
   })
+}
+
+/** Kinds that are matrix products: what they take is arithmetic, all else is overhead. */
+const products: readonly OpKind[] = ['conv', 'dense', 'attention']
+
+/** Milliseconds of the stages that are not matrix products, and their part of the whole. */
+export function nonGemm(stages: readonly StageProfile[]): { readonly ms: number; readonly fraction: number } {
+  const sum = (some: readonly StageProfile[]) => some.reduce((total, { ms }) => total + ms, 0)
+  const ms = sum(stages.filter(({ kind }) => !products.includes(kind)))
+  return { ms, fraction: ms / sum(stages) }
+}
+
+/** The ops that were fused into a stage, without what their names share with its own: `expand` + `norm, gate, sum`. */
+export function fusedOps({ name, ops }: Pick<NativeStage, 'name' | 'ops'>): string {
+  const place = name.slice(0, name.lastIndexOf('.') + 1)
+  return ops
+    .filter((op) => op !== name)
+    .map((op) => (op.startsWith(`${name}.`) ? op.slice(name.length + 1) : op.startsWith(place) ? op.slice(place.length) : op))
+    .join(', ')
+}
+
+/** What TVN_VERBOSE=dispatch tells of a stage. */
+export function explainStage(stage: NativeStage): string {
+  const { name, kind, shape, kernel, refused } = stage
+  const fused = fusedOps(stage)
+  return [`${name}: ${kind} ${shape}`, kernel, ...(fused ? [`with ${fused}`] : []), ...(refused.length > 0 ? [`refused ${refused.join(', ')}`] : [])].join('; ')
 }

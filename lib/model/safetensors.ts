@@ -1,11 +1,12 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { describeFileError, writeFileAtomic } from '../atomic.js'
 import { TvnError } from '../errors.js'
+import { requireMemory } from '../memory.js'
 import { duplicateKey } from './json-keys.js'
 
 /**
  * The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps.
- * https://github.com/huggingface/safetensors. Nothing is allocated before the header's numbers are checked against the file's size.
+ * https://github.com/huggingface/safetensors. Nothing is allocated before the header's numbers are checked against the file's size, and its tensors against the memory that is left.
  */
 
 const dtypes = { F32: Float32Array, F64: Float64Array, U8: Uint8Array, I32: Int32Array } as const
@@ -25,7 +26,6 @@ export interface Safetensors {
 }
 
 const maxHeaderBytes = 16 * 2 ** 20
-const maxDataBytes = 8 * 2 ** 30
 const maxRank = 8
 
 /** Reads a whole file. Throws ERR_MODEL_FILE with the file's name. */
@@ -94,6 +94,7 @@ async function parse(name: string, size: number, read: Read): Promise<Safetensor
   const start = 8 + Number(headerBytes)
   if (dataBytes > size - start) throw broken(name, `cut short: its header promises ${dataBytes} bytes of tensors, but only ${size - start} follow`)
   if (dataBytes < size - start) throw broken(name, `${size - start - dataBytes} bytes at its end belong to no tensor`)
+  requireMemory(name, dataBytes)
   const data = await read(dataBytes, start)
   const tensors = new Map<string, Tensor>()
   for (const { tensor, dtype, shape, from, to } of entries) {
@@ -147,7 +148,7 @@ function parseEntry(name: string, tensor: string, value: unknown): Entry {
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) throw wrong('its data_offsets are not two whole numbers')
   const [from, to] = offsets as [number, number]
   const expected = (shape as number[]).reduce((product, extent) => product * extent, dtypes[dtype as Dtype].BYTES_PER_ELEMENT)
-  if (to < from || to > maxDataBytes || to - from !== expected) {
+  if (to < from || to - from !== expected) {
     throw wrong(`its shape [${shape.join(', ')}] of ${dtype} takes ${expected} bytes, its data_offsets [${from}, ${to}] span ${to - from}`)
   }
   return { tensor, dtype: dtype as Dtype, shape: shape as number[], from, to }

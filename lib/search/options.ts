@@ -11,7 +11,7 @@ export const defaults = {
   trials: 40,
   seed: 1,
   workers: 2,
-  limits: ['p90<0.3ms@99%'],
+  limits: ['p90<0.5ms@99%'],
   maxParams: 100_000,
   /** Training steps of a trial; at 16 clips a step about 11,000 samples. */
   iterations: 700,
@@ -41,7 +41,7 @@ export interface SearchSettings {
   seed?: number
   /** Trials at the same time, default 2: small networks train faster side by side than each on several cores. The cores are divided among them. */
   workers?: number
-  /** All of them hold for every network that is trained. Default `p90<0.3ms@99%`; an empty list: no limit. */
+  /** All of them hold for every network that is trained. Default `p90<0.5ms@99%`; an empty list: no limit. */
   limits?: readonly string[]
   /** Default 100,000. */
   maxParams?: number

@@ -3,6 +3,7 @@ import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { TvnError } from '../errors.js'
 import { program } from '../program.js'
 import { parseLimit, samplesToProve } from '../latency/limit.js'
+import { blockMilliseconds } from '../latency/verdict.js'
 import type { LatencyReport } from '../latency/measure.js'
 import type { Cost } from '../network/cost.js'
 import { Random } from '../random.js'
@@ -52,10 +53,10 @@ export async function preflight(options: StudyOptions, classes: number, pool: Pi
   for (const limit of options.limits) {
     const runs = samplesToProve(parseLimit(limit))
     // an uncertain verdict gets its time twice
-    if (runs * fastest.p50 > 2 * measureSeconds * 1000)
+    if (runs * Math.max(fastest.p50, blockMilliseconds) > 2 * measureSeconds * 1000)
       throw new TvnError(
         'ERR_LIMIT_IMPOSSIBLE',
-        `to prove ${limit} takes ${runs} runs, ${formatMilliseconds(runs * fastest.p50)} for the fastest network of the space, which is measured for ${2 * measureSeconds} s at most`,
+        `to prove ${limit} takes ${formatMilliseconds(runs * Math.max(fastest.p50, blockMilliseconds))} for the fastest network of the space, which is measured for ${2 * measureSeconds} s at most`,
         { hint: 'a --limit with a lower percentile needs fewer runs' },
       )
   }

@@ -11,18 +11,16 @@
 #include "addon/trainer_object.h"
 #include "runtime/clip_loader.h"
 #include "runtime/measure.h"
+#include "runtime/memory.h"
 
 namespace tvn::addon {
 namespace {
 
 Napi::Value cpu(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const std::vector<std::string> features = cpu_features();
-  Napi::Array list = Napi::Array::New(env, features.size());
-  for (uint32_t i = 0; i < features.size(); i++) list.Set(i, features[i]);
   Napi::Object result = Napi::Object::New(env);
   result.Set("model", cpu_model());
-  result.Set("features", list);
+  result.Set("features", texts(env, cpu_features()));
   result.Set("isa", isa_name(isa_for(env)));
   return result;
 }
@@ -120,6 +118,7 @@ Napi::Value benchmark_conv_async(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  share_arena();
   auto* data = new Instance;
   data->plan_class = Napi::Persistent(PlanObject::define(env));
   data->trainer_class = Napi::Persistent(TrainerObject::define(env));

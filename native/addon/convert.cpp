@@ -157,6 +157,12 @@ template std::span<uint8_t> typed_array(Napi::Env, Napi::Value, const std::strin
 template std::span<int32_t> typed_array(Napi::Env, Napi::Value, const std::string&, int64_t);
 template std::span<float> typed_array(Napi::Env, Napi::Value, const std::string&, int64_t);
 
+Napi::Array texts(Napi::Env env, const std::vector<std::string>& list) {
+  Napi::Array array = Napi::Array::New(env, list.size());
+  for (uint32_t i = 0; i < list.size(); i++) array.Set(i, list[i]);
+  return array;
+}
+
 Graph graph_argument(const Napi::CallbackInfo& info, size_t index) {
   const Napi::Object object = object_argument(info, index, "graph");
   Graph graph;

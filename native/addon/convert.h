@@ -37,6 +37,9 @@ std::vector<int64_t> whole_numbers(Napi::Value value, const std::string& name, i
 template <class T>
 std::span<T> typed_array(Napi::Env env, Napi::Value value, const std::string& name, int64_t size = -1);
 
+/** An array of texts. */
+Napi::Array texts(Napi::Env env, const std::vector<std::string>& list);
+
 Graph graph_argument(const Napi::CallbackInfo& info, size_t index);
 /** Copies of the Float32Arrays of an object by name. Every parameter of the graph is there with its size. */
 ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index, const Graph& graph);

@@ -7,6 +7,7 @@
 #include "addon/convert.h"
 #include "addon/instance.h"
 #include "runtime/measure.h"
+#include "runtime/memory.h"
 
 namespace tvn::addon {
 
@@ -122,11 +123,12 @@ Napi::Value PlanObject::stages(const Napi::CallbackInfo& info) {
   Napi::Array list = Napi::Array::New(env, stages.size());
   for (uint32_t i = 0; i < stages.size(); i++) {
     Napi::Object stage = Napi::Object::New(env);
-    Napi::Array ops = Napi::Array::New(env, stages[i].ops.size());
-    for (uint32_t j = 0; j < stages[i].ops.size(); j++) ops.Set(j, stages[i].ops[j]);
     stage.Set("name", stages[i].name);
-    stage.Set("ops", ops);
+    stage.Set("ops", texts(env, stages[i].ops));
+    stage.Set("kind", stages[i].kind);
+    stage.Set("shape", stages[i].shape);
     stage.Set("kernel", stages[i].kernel);
+    stage.Set("refused", texts(env, stages[i].refused));
     stage.Set("macs", static_cast<double>(stages[i].macs));
     stage.Set("bytes", static_cast<double>(stages[i].bytes));
     list.Set(i, stage);
@@ -139,10 +141,22 @@ Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
   Napi::Object memory = Napi::Object::New(info.Env());
   memory.Set("weights", static_cast<double>(plan.weight_bytes()));
   memory.Set("arena", static_cast<double>(plan.arena_bytes()));
+  memory.Set("activations", static_cast<double>(plan.activation_bytes()));
+  memory.Set("scratch", static_cast<double>(plan.scratch_bytes()));
   return memory;
 }
 
 /** A run in flight keeps the plan until it ends. */
-void PlanObject::dispose(const Napi::CallbackInfo&) { plan_.reset(); }
+void PlanObject::dispose(const Napi::CallbackInfo& info) {
+  if (!plan_) return;
+  AsyncTask<bool>::start(
+      info.Env(),
+      [plan = std::move(plan_)]() mutable {  // off the event loop: large plans take milliseconds to be freed
+        plan.reset();
+        release_freed_memory();
+        return true;
+      },
+      [](Napi::Env env, bool&) { return env.Undefined(); }, {});
+}
 
 }  // namespace tvn::addon

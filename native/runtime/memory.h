@@ -1,20 +1,24 @@
 // Whether this machine can hold what a plan or a trainer needs.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstddef>
-#include <string>
-
-#include "core/error.h"
 
 namespace tvn {
 
-/** Throws Error("ERR_MEMORY") when `bytes` exceed the physical memory: overcommitment would grant it and kill the process later. */
-inline void require_memory(std::size_t bytes) {
-  const std::size_t physical = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
-  if (bytes > physical)
-    throw Error("ERR_MEMORY", "needs " + std::to_string(bytes >> 20) + " MiB, this machine has " + std::to_string(physical >> 20) + " MiB");
-}
+/** Bytes that programs may still take without swapping; physical memory where the system does not tell. */
+std::size_t available_memory();
+
+/** Throws Error("ERR_MEMORY") when `bytes` exceed the available memory: overcommitment would grant them and kill the process later. */
+void require_memory(std::size_t bytes);
+
+/**
+ * One arena of the allocator for all threads to come, unless MALLOC_ARENA_MAX says otherwise: plans of many sizes, made on one thread and
+ * freed on another, leave holes in every arena, and a process that makes thousands of plans would grow by tens of MiB.
+ * Nothing here allocates while a plan runs, so threads do not wait for each other.
+ */
+void share_arena();
+
+/** Gives freed memory back to the system. */
+void release_freed_memory();
 
 }  // namespace tvn

@@ -7,18 +7,53 @@
 #include <map>
 
 #include "graph/memory_plan.h"
+#include "runtime/dispatch.h"
 #include "runtime/memory.h"
 
 namespace tvn {
+namespace {
+
+/** Of one clip: "2×9×9×3 → 2×5×5×8, kernel 1×3×3, stride 1×2×2". */
+std::string describe_shapes(const Program& program, const Node& node) {
+  std::string text;
+  for (const int x : node.inputs)
+    if (x >= 0) text += (text.empty() ? "" : " + ") + to_string(program.shape(x));
+  text += " → " + to_string(program.shape(node.output));
+  const auto extent = [](const Int3& e) { return std::to_string(e.t) + "×" + std::to_string(e.h) + "×" + std::to_string(e.w); };
+  if (node.kind == OpKind::conv || node.kind == OpKind::depthwise || node.kind == OpKind::pool) {
+    text += ", kernel " + extent(node.attributes.kernel);
+    if (!is_one(node.attributes.stride)) text += ", stride " + extent(node.attributes.stride);
+  }
+  return text;
+}
+
+/** The largest sum of two activations that live at one time. */
+size_t largest_pair(const std::vector<Lifetime>& lifetimes, int steps) {
+  size_t most = 0;
+  for (int step = 0; step < steps; step++) {
+    size_t first = 0, second = 0;
+    for (const Lifetime& l : lifetimes) {
+      if (l.first > step || l.last < step || l.bytes <= second) continue;
+      second = std::min(first, l.bytes);
+      first = std::max(first, l.bytes);
+    }
+    most = std::max(most, first + second);
+  }
+  return most;
+}
+
+}  // namespace
+
 Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
   check(graph);  // the passes rely on a legal graph
   Graph fused = graph;
   fuse_for_inference(fused, values, options.passes);
   program_ = check(fused);
-  size_t largest = 0;
+  size_t largest = 0, weights = 0;
   for (const TensorInfo& tensor : program_.tensors)
     largest = std::max(largest, static_cast<size_t>(batched(tensor.shape, options.batch).size()));
-  require_memory(largest * sizeof(float));
+  for (const ParameterInfo& parameter : program_.parameters) weights += static_cast<size_t>(parameter.size);
+  require_memory((largest + weights) * sizeof(float));
   for (const Node& node : program_.nodes)
     layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads}));
   operands_.resize(layers_.size());
@@ -79,10 +114,12 @@ void Plan::bind_tensors() {
     storage[y] = static_cast<int>(lifetimes.size());
     lifetimes.push_back({static_cast<size_t>(batched(program_.shape(node.output), options_.batch).size()) * sizeof(float), i, last[y]});
   }
-  lifetimes.push_back({scratch * sizeof(float), 0, end});
+  activation_bytes_ = largest_pair(lifetimes, end);
+  scratch_bytes_ = scratch * sizeof(float);
+  lifetimes.push_back({scratch_bytes_, 0, end});
 
   const MemoryPlan plan = plan_memory(lifetimes);
-  require_memory(plan.bytes + weight_bytes_);
+  require_memory(plan.bytes);  // the weights have theirs already
   arena_ = Buffer<uint8_t>(plan.bytes);
   std::fill(arena_.begin(), arena_.end(), uint8_t{0});  // page faults now, not in the first run
   const auto address = [&](size_t lifetime) { return reinterpret_cast<float*>(arena_.data() + plan.offsets[lifetime]); };
@@ -114,7 +151,10 @@ void Plan::describe(const Graph& before) {
       if (x >= 0) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
     for (const int p : node.parameters)
       if (p >= 0) bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
-    stages_.push_back({node.name, std::move(ops), layers_[i]->kernel(), multiply_accumulates(program_, node) * options_.batch, bytes});
+    const LayerOptions how{options_.batch, Purpose::inference, options_.isa, options_.threads};
+    stages_.push_back({node.name, std::move(ops), std::string(row(node.kind).kind), describe_shapes(program_, node), layers_[i]->kernel(),
+                       refused_kernels(program_, node, how, layers_[i]->kernel()), multiply_accumulates(program_, node) * options_.batch,
+                       bytes});
   }
 }
 

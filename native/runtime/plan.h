@@ -24,9 +24,12 @@ struct PlanOptions {
 struct Stage {
   std::string name;
   std::vector<std::string> ops;  // of the graph, fused into this step
+  std::string kind;              // of the op that remains
+  std::string shape;             // inputs, window and output, for people
   std::string kernel;
-  int64_t macs;   // of a whole run
-  int64_t bytes;  // of inputs, weights and outputs of a whole run
+  std::vector<std::string> refused;  // better kernels that were not chosen, with the reason
+  int64_t macs;                      // of a whole run
+  int64_t bytes;                     // of inputs, weights and outputs of a whole run
 };
 
 class Plan {
@@ -45,6 +48,9 @@ class Plan {
   const std::vector<Stage>& stages() const { return stages_; }
   size_t weight_bytes() const { return weight_bytes_; }
   size_t arena_bytes() const { return arena_.size(); }
+  /** The largest two activations that a step needs at the same time, and the largest scratch: both lie in the arena. */
+  size_t activation_bytes() const { return activation_bytes_; }
+  size_t scratch_bytes() const { return scratch_bytes_; }
   /** Evicts weights and activations from every cache. */
   void evict() const;
   ThreadPool& pool() { return pool_; }
@@ -63,7 +69,7 @@ class Plan {
   std::vector<size_t> clip_readers_;  // layers that read the clip
   Buffer<uint8_t> arena_;
   const float* logits_ = nullptr;
-  size_t weight_bytes_ = 0;
+  size_t weight_bytes_ = 0, activation_bytes_ = 0, scratch_bytes_ = 0;
   std::vector<Stage> stages_;
 };
 

@@ -62,6 +62,10 @@ TEST_F(PlanTest, DescribesEveryOpOnce) {
     ops.insert(ops.end(), stage.ops.begin(), stage.ops.end());
     if (!stage.ops.empty()) macs += stage.macs;  // else a convolution of a moved mean, which the graph did not have
     EXPECT_FALSE(stage.kernel.empty());
+    for (const std::string& refused : stage.refused) {  // every kernel in front of it, with the reason
+      EXPECT_FALSE(refused.starts_with(stage.kernel + ":"));
+      EXPECT_EQ(refused.find("another"), std::string::npos) << refused;
+    }
     EXPECT_GT(stage.bytes, 0) << stage.name;
   }
   const Program program = check(graph_);

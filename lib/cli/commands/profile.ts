@@ -1,7 +1,8 @@
 import { throwIfAborted } from '../../abort.js'
-import { type LatencyReport, measureLatency } from '../../latency/measure.js'
+import type { LatencyReport } from '../../latency/measure.js'
+import { median } from '../../latency/statistics.js'
 import { Inference } from '../../model/inference.js'
-import { profileStages, type StageProfile } from '../../model/profile.js'
+import { fusedOps, nonGemm, profileStages, type StageProfile } from '../../model/profile.js'
 import { openNetwork } from '../../model/source.js'
 import { native } from '../../native.js'
 import { Random } from '../../random.js'
@@ -11,7 +12,8 @@ import { defineCommand, value, withDefault } from '../command.js'
 import { classesFor, classesOption, precisionOption, threadsOption } from '../shared-options.js'
 import { count } from '../values.js'
 
-const peakMilliseconds = 200
+/** The peak is the median of so many slices of a millisecond: like a stage's median, untouched by what else wants the core. */
+const peakSlices = 200
 
 export const command = defineCommand({
   name: 'profile',
@@ -34,37 +36,50 @@ export const command = defineCommand({
     const clip = Uint8Array.from({ length: frames * size * size * 3 }, () => random.uint32() & 255)
 
     using inference = new Inference(graph, weights, { threads: options.threads, precision: options.precision })
-    const { latency, stages, peak } = await inference.withPlan(async (plan) => {
-      output.progress(`measuring ${source.network.name}`)
-      const latency = await measureLatency(plan, shape, { signal })
+    output.progress(`measuring ${source.network.name}`)
+    const latency = await inference.measure(shape, { signal })
+    const { stages, peak } = await inference.withPlan(async (plan) => {
       output.progress('measuring the peak of this machine')
-      const peak = (await native().measurePeak(peakMilliseconds)) * options.threads
+      const slices: number[] = []
+      while (slices.length < peakSlices) slices.push(await native().measurePeak(1))
+      const peak = median(slices) * options.threads
       throwIfAborted(signal)
       output.progress('timing the stages')
-      return { latency, stages: await profileStages(plan, clip, options.repetitions, peak), peak }
+      return { stages: await profileStages(plan, clip, options.repetitions, peak), peak }
     })
     throwIfAborted(signal)
-    output.result({ latency, stages }, () => `${latencyText(latency)}\n\n${stagesText(stages, peak)}`)
+    output.result({ latency, stages, nonGemm: nonGemm(stages) }, () => `${latencyText(latency)}\n\n${stagesText(stages, peak)}`)
   },
 })
 
-function latencyText({ p50, p90, p99, samples, noise }: LatencyReport): string {
-  return `latency  p50 ${formatMilliseconds(p50)}, p90 ${formatMilliseconds(p90)}, p99 ${formatMilliseconds(p99)}  (${samples} runs, noise ${(noise * 100).toFixed(1)} %)`
+function latencyText({ p50, p90, p99, samples, noise, compute, cold }: LatencyReport): string {
+  const figures = (of: { p50: number; p90: number; p99: number }) =>
+    `p50 ${formatMilliseconds(of.p50)}, p90 ${formatMilliseconds(of.p90)}, p99 ${formatMilliseconds(of.p99)}`
+  return [
+    `warm     ${figures({ p50, p90, p99 })}  (${samples} calls, noise ${(noise * 100).toFixed(1)} %)`,
+    `compute  ${figures(compute)}  (${compute.samples} runs without the call, pinned to a core)`,
+    ...(cold ? [`cold     p50 ${formatMilliseconds(cold.p50)}, at most ${formatMilliseconds(cold.max)}  (${cold.samples} runs, caches empty)`] : []),
+  ].join('\n')
 }
 
 function stagesText(stages: readonly StageProfile[], peak: number): string {
-  const total = stages.reduce((sum, { ms }) => sum + ms, 0)
+  const sum = (of: (stage: StageProfile) => number) => stages.reduce((all, stage) => all + of(stage), 0)
+  const total = sum(({ ms }) => ms)
   const right = (title: string): Column => ({ title, align: 'right' })
-  const rows = stages.map(({ name, kernel, ops, ms, gflops, peakFraction, bytes }) => [
+  const row = (name: string, fused: string, kernel: string, { ms, gflops, bytes }: Pick<StageProfile, 'ms' | 'gflops' | 'bytes'>) => [
     name,
+    fused,
     kernel,
-    ops.length,
     ms.toFixed(3),
     `${((100 * ms) / total).toFixed(1)} %`,
     gflops > 0 ? gflops.toFixed(1) : '',
-    gflops > 0 ? `${(100 * peakFraction).toFixed(0)} %` : '',
+    gflops > 0 ? `${((100 * gflops) / peak).toFixed(0)} %` : '',
     (bytes / 1024).toFixed(0),
-  ])
-  const table = textTable(['stage', 'kernel', right('ops'), right('ms'), right('time'), right('GFLOP/s'), right('of peak'), right('KiB')], rows)
-  return `${table}\n\nstages together ${formatMilliseconds(total)}; peak of the threads ${peak.toFixed(0)} GFLOP/s`
+  ]
+  const rows = stages.map((stage) => row(stage.name, fusedOps(stage), stage.kernel, stage))
+  const all = { ms: total, gflops: sum(({ ms, gflops }) => ms * gflops) / total, bytes: sum(({ bytes }) => bytes) }
+  const columns = ['stage', 'fused into it', 'kernel', right('ms'), right('time'), right('GFLOP/s'), right('of peak'), right('KiB')]
+  const rest = nonGemm(stages)
+  const summary = `not matrix products: ${formatMilliseconds(rest.ms)}, ${(100 * rest.fraction).toFixed(1)} % of the time; peak of the threads ${peak.toFixed(0)} GFLOP/s`
+  return `${textTable(columns, [...rows, row('total', '', '', all)])}\n\n${summary}`
 }

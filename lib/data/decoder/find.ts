@@ -3,7 +3,7 @@ import { access, constants } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { TvnError } from '../../errors.js'
-import { logDecode } from '../child.js'
+import { log } from '../../verbose.js'
 import type { DecoderChoice, FfmpegChoice } from './decoder.js'
 import { DecoderProcess } from './process.js'
 
@@ -34,7 +34,7 @@ export async function startDecoder(env: NodeJS.ProcessEnv = process.env): Promis
   const choice = known.get(key)
   const decoder = choice === undefined ? await tryAll(env) : await DecoderProcess.start(choice)
   if (typeof decoder === 'string') throw new TvnError('ERR_NO_DECODER', `the video decoder no longer starts: ${decoder}`)
-  if (choice === undefined) logDecode(decoder.detail)
+  if (choice === undefined) log('decode', decoder.detail)
   known.set(key, decoder.choice)
   return decoder
 }
@@ -49,7 +49,7 @@ async function tryAll(env: NodeJS.ProcessEnv): Promise<DecoderProcess> {
   }
   const nodeAv = await DecoderProcess.start({ kind: 'node-av' })
   if (typeof nodeAv !== 'string') return nodeAv
-  logDecode(`node-av cannot be used: ${nodeAv}`)
+  log('decode', `node-av cannot be used: ${nodeAv}`)
   const program = await ffmpegOnPath(env)
   const ffmpeg = program === undefined ? 'there is none on the PATH' : await startFfmpeg(program)
   if (typeof ffmpeg !== 'string') return ffmpeg

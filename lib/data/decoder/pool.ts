@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { describeFileError } from '../../atomic.js'
-import { logDecode } from '../child.js'
+import { log } from '../../verbose.js'
 import { type DecodeLimits, defaultLimits } from './decoder.js'
 import { startDecoder } from './find.js'
 import type { DecoderProcess } from './process.js'
@@ -41,7 +41,7 @@ export class DecoderPool {
       const outcome = await decoder.decode({ file, target, limits: this.#limits }, signal)
       if (decoder.isUsable && !this.#isClosed) this.#idle.push(decoder)
       else decoder.end()
-      logDecode(`${file}: ${describe(outcome)}, ${Math.round(performance.now() - begun)} ms`)
+      log('decode', `${file}: ${describe(outcome)}, ${Math.round(performance.now() - begun)} ms`)
       return outcome
     } finally {
       this.#release()

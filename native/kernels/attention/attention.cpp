@@ -17,10 +17,10 @@ AttentionBackward attention_backward;
 namespace {
 
 void forward_reference(const AttentionShape& s, const AttentionForwardArgs& a, ThreadPool&) {
-  attention_forward_reference(s, a.theta, a.phi, a.g, a.y);
+  attention_forward_reference(s, a.theta, a.phi, a.g, a.y, a.scratch);
 }
 void backward_reference(const AttentionShape& s, const AttentionBackwardArgs& a, ThreadPool&) {
-  attention_backward_reference(s, a.theta, a.phi, a.g, a.dy, a.dtheta, a.dphi, a.dg);
+  attention_backward_reference(s, a.theta, a.phi, a.g, a.dy, a.dtheta, a.dphi, a.dg, a.scratch);
 }
 
 constexpr Kernel<AttentionForward> forward_list[] = {

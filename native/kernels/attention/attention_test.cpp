@@ -42,8 +42,8 @@ TEST(Attention, ForwardAgreesWithF64) {
     SCOPED_TRACE(trace(s));
     const auto theta = random.buffer(s.n * s.queries * s.depth, 1, 2), phi = random.buffer(s.n * s.keys * s.depth, 0, 2),
                g = random.buffer(s.n * s.keys * s.depth, 5);
-    std::vector<double> want(theta.size());
-    attention_forward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), want.data());
+    std::vector<double> want(theta.size()), p(static_cast<size_t>(s.keys));
+    attention_forward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), want.data(), p.data());
     for_each_kernel(attention_forward_kernels(), [&](const auto& kernel) {
       std::vector<float> first;
       for_each_thread_count([&](ThreadPool& pool) {
@@ -63,9 +63,9 @@ TEST(Attention, BackwardAgreesWithF64) {
     SCOPED_TRACE(trace(s));
     const int64_t many = s.n * s.queries * s.depth, few = s.n * s.keys * s.depth;
     const auto theta = random.buffer(many, 1), phi = random.buffer(few), g = random.buffer(few, 5), dy = random.buffer(many);
-    std::vector<double> want_theta(theta.size()), want_phi(phi.size()), want_g(g.size());
+    std::vector<double> want_theta(theta.size()), want_phi(phi.size()), want_g(g.size()), p(2 * static_cast<size_t>(s.keys));
     attention_backward_reference(s, to_double(theta).data(), to_double(phi).data(), to_double(g).data(), to_double(dy).data(),
-                                 want_theta.data(), want_phi.data(), want_g.data());
+                                 want_theta.data(), want_phi.data(), want_g.data(), p.data());
     for_each_kernel(attention_backward_kernels(), [&](const auto& kernel) {
       std::vector<float> first_theta, first_phi, first_g;
       for_each_thread_count([&](ThreadPool& pool) {
@@ -106,10 +106,10 @@ TEST(Attention, GradientsMatchFiniteDifferences) {
   const AttentionShape s = {2, 5, 4, 3};
   auto theta = to_double(random.buffer(30)), phi = to_double(random.buffer(24)), g = to_double(random.buffer(24));
   const auto dy = to_double(random.buffer(30));
-  std::vector<double> y(30), dtheta(30), dphi(24), dg(24);
-  attention_backward_reference(s, theta.data(), phi.data(), g.data(), dy.data(), dtheta.data(), dphi.data(), dg.data());
+  std::vector<double> y(30), dtheta(30), dphi(24), dg(24), p(8);
+  attention_backward_reference(s, theta.data(), phi.data(), g.data(), dy.data(), dtheta.data(), dphi.data(), dg.data(), p.data());
   const auto loss = [&] {
-    attention_forward_reference(s, theta.data(), phi.data(), g.data(), y.data());
+    attention_forward_reference(s, theta.data(), phi.data(), g.data(), y.data(), p.data());
     return test::dot(y, dy);
   };
   test::expect_gradient("dtheta", theta, dtheta, loss);

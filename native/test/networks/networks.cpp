@@ -43,7 +43,7 @@ struct NetworkRun {
   std::string name;
   PassSet passes, without = {};  // an earlier run's passes: whether these do more is counted
   Isa isa = allowed_isa();
-  bool winograd = true;
+  bool direct = false;
   bool plans = true;  // makes a Plan as well
   int threads = 1;    // two wait for each other at every op, which takes its time on a busy machine
 };
@@ -64,7 +64,7 @@ std::vector<NetworkRun> runs(uint64_t seed, Random& random) {
     list.push_back({std::string(inference_passes()[pass].name), needs(pass).set(pass), needs(pass), allowed_isa(), true, false});
   list.push_back({"some, by lot", PassSet(random.bits())});
   list.push_back({"all", all_passes, {}, allowed_isa(), true, true, 2});
-  list.push_back({"all, no Winograd", all_passes, {}, allowed_isa(), false});
+  list.push_back({"all, direct convolution", all_passes, {}, allowed_isa(), true});
   for (const Isa isa : {Isa::avx2, Isa::reference})
     if (isa < allowed_isa() && (isa != Isa::reference || seed % 4 == 0))
       list.push_back({std::string("all, ") + isa_name(isa), all_passes, {}, isa, true, isa != Isa::reference});
@@ -110,14 +110,14 @@ double error_of(std::span<const float> got, std::span<const float> want) {
   return worst / largest;
 }
 
-/** TVN_WINOGRAD while it lives. */
-class Winograd {
+/** TVN_CONVOLUTION=direct while it lives. */
+class DirectConvolution {
  public:
-  explicit Winograd(bool allowed) : before_(direct_only()) { set(!allowed || before_); }
-  ~Winograd() { set(before_); }
+  explicit DirectConvolution(bool wanted) : before_(direct_only()) { set(wanted || before_); }
+  ~DirectConvolution() { set(before_); }
 
  private:
-  static void set(bool off) { off ? setenv("TVN_WINOGRAD", "off", 1) : unsetenv("TVN_WINOGRAD"); }
+  static void set(bool direct) { direct ? setenv("TVN_CONVOLUTION", "direct", 1) : unsetenv("TVN_CONVOLUTION"); }
   bool before_;
 };
 
@@ -140,7 +140,7 @@ class NetworkTest : public testing::Test {
     interpret(program, parameters_, clip(1), pool, {nothing, last});
     for (const NetworkRun& run : runs(network_.seed, random)) {
       SCOPED_TRACE(run.name);
-      const Winograd winograd(run.winograd);
+      const DirectConvolution direct(run.direct);
       compare(run);
     }
   }

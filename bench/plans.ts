@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { native } from '../lib/native.js'
+import { volume } from '../lib/network/cost.js'
+import { Random } from '../lib/random.js'
+import { sample } from '../lib/space/sample.js'
+import { spaces } from '../lib/space/space.js'
+import { randomBytes } from './statistics.js'
+
+export interface PlanGrowth {
+  readonly plans: number
+  /** Resident memory after a tenth of them, and what the others added, in MiB. */
+  readonly residentMiB: number
+  readonly grownMiB: number
+}
+
+/** Creates plans of random networks of the small space, runs each once and disposes of it. */
+export async function measurePlans(plans: number, progress: (line: string) => void = () => {}): Promise<PlanGrowth> {
+  const random = Random.seeded(1)
+  const values = new Float32Array(2 ** 20).map((_, i) => Math.sin(i) / 16)
+  const bytes = randomBytes(2 ** 20)
+  let first: number | undefined
+  let last = 0
+  for (let i = 1; i <= plans; i++) {
+    const network = sample(spaces.small, random)
+    const graph = network.graph({ classes: 10 })
+    const weights = Object.fromEntries(Object.entries(graph.parameters).map(([name, shape]) => [name, values.subarray(0, volume(shape)).map(Math.abs)]))
+    const plan = await native().createPlan(graph, weights, { batch: 1, threads: 1 + (i % 2), precision: 'f32' })
+    const { frames, size } = network.streams[0]
+    await plan.run(bytes.subarray(0, frames * size * size * 3))
+    const looks = i % Math.ceil(plans / 10) === 0 || i === plans
+    if (looks) await collectGarbage() // before the plan gives memory back
+    plan.dispose()
+    if (!looks) continue
+    await sleep(50)
+    last = process.memoryUsage().rss / 2 ** 20
+    first ??= last
+    progress(`plan ${i} of ${plans}: ${last.toFixed(1)} MiB`)
+  }
+  return { plans, residentMiB: first ?? 0, grownMiB: last - (first ?? 0) }
+}
+
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let i = 0; i < 2; i++) {
+    collect()
+    await sleep(50) // a thread of its own frees the buffers
+  }
+}
