@@ -1,82 +1,128 @@
 /**
- * `npm run bench:native`: how fast the engine runs the released networks, trains small ones, and how close to the machine's peak
- * its convolutions come. Everything is timed in interleaved rounds in one process; figures are medians.
+ * `npm run bench:native`: how fast our engine and its rivals run the released networks and two that everybody knows, how fast ours trains small ones, how
+ * close its convolutions come to the machine's peak, and whether it leaves the event loop free. Figures are medians of interleaved turns.
  */
 import { loadavg } from 'node:os'
-import { defineCommand, flag, value } from '../lib/cli/command.js'
-import { createOutput } from '../lib/cli/output.js'
+import { defineCommand, flag, value, withDefault } from '../lib/cli/command.js'
+import { createOutput, type Output } from '../lib/cli/output.js'
 import { parseArguments } from '../lib/cli/parse.js'
-import { count, text } from '../lib/cli/values.js'
+import { timeText } from '../lib/cli/progress.js'
+import { count } from '../lib/cli/values.js'
 import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
 import { agreementTable, measureAgreement } from './agreement.js'
-import { type LayerRow, layerTable, measureLayers } from './layers.js'
-import { measureNetworks, type NetworkRow, networkTable, rowWords } from './networks.js'
+import { parseWords } from './contenders.js'
+import { layerTable, measureLayers } from './layers.js'
+import { measureNetworks, type NetworkOptions } from './networks.js'
 import { measurePlans } from './plans.js'
-import { measureResponsiveness, type Responsiveness, responsivenessTable } from './responsiveness.js'
+import { measureResponsiveness, responsivenessTable } from './responsiveness.js'
+import { type BenchDocument, saveResult } from './results.js'
+import { networkTable } from './table.js'
+
+/** Cores that others may keep busy before figures are in doubt. */
+const quietLoad = 0.5
 
 const command = defineCommand({
   name: 'bench:native',
-  about: 'Times the native engine on the released networks and on training steps of three small ones.',
+  about: 'Times the native engine beside ONNX Runtime and TensorFlow.js, and on training steps of three small networks.',
   options: {
     layers: flag('also every distinct convolution of tvn-1 to tvn-4: forward, data and weight gradient'),
-    only: value('WORDS', 'only rows with these networks or tasks, separated by commas', text),
+    only: withDefault(value('WORDS', 'only rows of these networks, engines, precisions or tasks, separated by commas', parseWords), new Set(), 'all'),
     quick: flag('fewer runs, at most a minute'),
+    save: flag('keep the result in bench/results and put its table into docs/performance.md'),
     agreement: flag('only: whether 20 production processes of 1,000 calls agree with the verdict about a limit'),
     plans: value('N', 'only: how much this process grows while N plans of random networks are made, run and disposed of', count(10)),
   },
-  examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,inference --quick'],
-  async run({ options, output }) {
-    const only = new Set((options.only ?? '').split(',').filter((word) => word !== ''))
-    const known = Object.values(rowWords).flat()
-    for (const word of only)
-      if (!known.includes(word)) throw new TvnError('ERR_ARGUMENT', `--only knows no ${JSON.stringify(word)}`, { hint: `it takes ${known.join(', ')}` })
-    const progress = (line: string) => output.progress(line)
-    if (options.agreement) {
-      const agreement = await measureAgreement({ processes: 20, calls: 1000, ladder: 1.05, progress })
-      return output.result({ agreement }, () => agreementTable(agreement))
+  examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,onnxruntime,tvn --quick'],
+  async run({ options: { only, quick, layers, save, agreement, plans }, output, signal }) {
+    if (save && (quick || only.size > 0)) throw new TvnError('ERR_ARGUMENT', '--save keeps whole results: it goes with neither --quick nor --only')
+    const [date, load] = [new Date().toISOString(), loadavg()[0] as number]
+    if (load > quietLoad) output.warn(`load average ${load.toFixed(1)} before anything was started: figures will be too high and scattered`)
+    const progress = (line: string) => {
+      signal.throwIfAborted()
+      output.progress(line)
     }
-    if (options.plans !== undefined) {
-      const growth = await measurePlans(options.plans, progress)
-      return output.result(
+    if (agreement) {
+      const result = await measureAgreement({ processes: 20, calls: 1000, ladder: 1.05, progress })
+      output.result({ agreement: result }, () => agreementTable(result))
+      return 0
+    }
+    if (plans !== undefined) {
+      const growth = await measurePlans(plans, progress)
+      output.result(
         growth,
         () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB after a tenth of them, ${growth.grownMiB.toFixed(1)} MiB more at the end`,
       )
+      return 0
     }
-    const { peak, rows } = await measureNetworks({ only, quick: options.quick, progress })
-    const layers = options.layers ? await measureLayers({ only, quick: options.quick, progress }) : undefined
-    const responsiveness = only.size === 0 ? await measureResponsiveness(progress) : undefined
+    const compared = await measureNetworks({ only, quick, signal, ...showNetworks(output) })
+    const layerRows = layers ? await measureLayers({ only, quick, progress }) : undefined
+    const responsiveness = only.size === 0 && !quick ? await measureResponsiveness(progress) : undefined
     const { id, cpu, isa } = thisMachine()
-    const document = { date: new Date().toISOString(), machine: { id, cpu, isa, peak: { f32: peak } }, load: loadavg()[0], rows, layers, responsiveness }
+    const { peak, rows, failures, notes, othersLoad } = compared
+    const others = Number.isFinite(othersLoad) ? othersLoad : null
+    const document: BenchDocument = {
+      date,
+      machine: { id, cpu, isa, peak },
+      load,
+      othersLoad: others,
+      rows,
+      failures,
+      notes,
+      layers: layerRows,
+      responsiveness,
+    }
+    if (others !== null && others > quietLoad) output.warn(`others kept ${others.toFixed(1)} cores busy meanwhile: repeat this on a quiet machine`)
+    for (const { contender, reason } of failures) output.warn(`${contender} failed: ${reason}`)
     output.result(document, () => report(document))
+    if (failures.length > 0) return 1
+    if (save) output.note(`kept as ${saveResult(document)}`)
+    return 0
   },
 })
 
-interface Report {
-  readonly machine: { readonly cpu: string; readonly isa: string; readonly peak: { readonly f32: number } }
-  readonly load: number | undefined
-  readonly rows: readonly NetworkRow[]
-  readonly layers: readonly LayerRow[] | undefined
-  readonly responsiveness: readonly Responsiveness[] | undefined
+/** Progress with the time left, from how long the networks before took; a line that stays for each network. */
+function showNetworks(output: Output): Pick<NetworkOptions, 'onProgress' | 'onNetwork'> {
+  const begin = performance.now()
+  return {
+    onProgress: ({ doing, done, total }) => {
+      const elapsed = (performance.now() - begin) / 1000
+      const left = done === 0 ? '' : `, ${timeText((elapsed / done) * (total - done))} left`
+      output.progress(`network ${done + 1} of ${total}${left}  ${doing}`)
+    },
+    onNetwork: (line) => output.progress(line, { final: true }),
+  }
 }
 
-function report({ machine, load, rows, layers, responsiveness }: Report): string {
-  const parts = [`${machine.cpu}, ${machine.isa}: ${machine.peak.f32.toFixed(0)} GFLOP/s f32 on one core; load ${load?.toFixed(1)}`]
+function report({ date, machine, load, othersLoad, rows, notes, layers, responsiveness }: BenchDocument): string {
+  const peaks = Object.entries(machine.peak).map(([precision, gflops]) => `${gflops.toFixed(0)} GFLOP/s ${precision}`)
+  const others = othersLoad === null ? '' : `, others kept ${othersLoad.toFixed(2)} cores busy`
+  const parts = [`${machine.cpu}, ${machine.isa}: ${peaks.join(', ')} on one core; ${date}, load ${load.toFixed(1)}${others}`]
   if (rows.length > 0) parts.push(networkTable(rows))
+  if (notes.length > 0) parts.push(notes.join('\n'))
   if (layers) parts.push(layerTable(layers))
   if (responsiveness) parts.push(responsivenessTable(responsiveness))
   return parts.join('\n\n')
 }
 
+const controller = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    if (controller.signal.aborted) process.exit(130)
+    controller.abort(new TvnError('ERR_ABORTED', `interrupted by ${name}`))
+  })
+}
 try {
   const request = parseArguments(command, process.argv.slice(2))
   if (request.kind === 'help') process.stdout.write(request.text)
   else {
     const output = createOutput({ ...request.global, color: false })
-    await command.run({ options: request.values as never, given: request.given as never, operands: [], output, signal: new AbortController().signal })
+    process.exitCode =
+      (await command.run({ options: request.values as never, given: request.given as never, operands: [], output, signal: controller.signal })) ?? 0
   }
 } catch (error) {
-  if (!(error instanceof TvnError)) throw error
-  process.stderr.write(`${error.message}\n${error.hint ? `${error.hint}\n` : ''}`)
-  process.exitCode = 2
+  const reason = controller.signal.aborted ? controller.signal.reason : error
+  if (!(reason instanceof TvnError)) throw error
+  process.stderr.write(`${reason.message}\n${reason.hint ? `${reason.hint}\n` : ''}`)
+  process.exitCode = { ERR_ARGUMENT: 2, ERR_ABORTED: 130 }[reason.code as string] ?? 1
 }

@@ -1,165 +1,179 @@
-import { native } from '../lib/native.js'
-import { Network } from '../lib/network/network.js'
-import { textTable } from '../lib/text-table.js'
-import { initialize } from '../lib/train/initialize.js'
-import { Random } from '../lib/random.js'
-import { smallNetworks } from './small-networks.js'
-import { randomBytes, summarize, type Times } from './statistics.js'
+import { costOf } from '../lib/network/cost.js'
+import { GraphBuilder } from '../lib/network/graph-builder.js'
+import { native, type Precision } from '../lib/native.js'
+import { TvnError } from '../lib/errors.js'
+import { ContenderProcess, PeakProcess } from './contender-process.js'
+import { allContenders, type BenchPrecision, type Contender, isMeant, precisions } from './contenders.js'
+import { LoadAverage } from './load.js'
+import { loadContenders, takeTurns, turnMilliseconds } from './rounds.js'
+import { summarize, type Times } from './statistics.js'
+import { graphOf, macsOf, weightsOf } from './subjects.js'
 
-export interface NetworkRow {
-  readonly network: string
-  readonly engine: 'tvn'
-  readonly precision: 'f32'
-  readonly threads: number
-  readonly batch: number
-  readonly task: 'inference' | 'training-step'
+export interface NetworkRow extends Contender {
   readonly ms: Times
   /** MACs × 2 ÷ (peak × threads); a training step counts three forwards. */
   readonly floorMs: number
   readonly overFloor: number
+  /** The first run: caches are cold, and some engines prepare their kernels only then. */
+  readonly firstMs: number
+  /** From the output of an f32 engine, as a share of the largest |logit|. */
+  readonly difference: number
+}
+
+export interface Failure {
+  readonly contender: string
+  readonly reason: string
+}
+
+export interface Comparison {
+  /** GFLOP/s of one core, medians of figures from every round. */
+  readonly peak: Readonly<Partial<Record<BenchPrecision, number>>>
+  readonly rows: readonly NetworkRow[]
+  readonly failures: readonly Failure[]
+  /** What was left out, and why. */
+  readonly notes: readonly string[]
+  /** Cores that others kept busy meanwhile, on average. */
+  readonly othersLoad: number
 }
 
 export interface NetworkOptions {
   readonly only: ReadonlySet<string>
   readonly quick: boolean
-  readonly progress: (line: string) => void
+  readonly signal: AbortSignal
+  /** `done` and `total` count networks. */
+  readonly onProgress: (progress: { readonly doing: string; readonly done: number; readonly total: number }) => void
+  /** A network is done. */
+  readonly onNetwork: (line: string) => void
 }
 
-/** A row to be timed: `run` does it once and resolves to its milliseconds. */
-interface Contender extends Pick<NetworkRow, 'network' | 'threads' | 'batch' | 'task'> {
-  /** Multiply-accumulates of a run. */
-  readonly macs: number
-  run(): Promise<number>
-  dispose(): void
+/** Seconds for all networks together and for each at most, loading included, and the rounds that each has at least. */
+const full = { seconds: 480, most: 90, leastRounds: 3 }
+const brief = { seconds: 45, most: 8, leastRounds: 1 }
+
+/** More MACs than these in one clip are too many for a slow rival where time is short, and more parameters take everybody too long to load. */
+const largeMacs = 2e9
+const largeParameters = 1e8
+
+/** Those for whom there is time where time is short, and whom `only` names; `notes` say who is left out. */
+function briefOnes(contenders: readonly Contender[], only: ReadonlySet<string>, notes: string[]): Contender[] {
+  let rest = contenders
+  const leaveOut = (what: string, unless: (contender: Contender) => boolean) => {
+    const out = rest.filter((contender) => !unless(contender))
+    if (out.length > 0) notes.push(`${what} left out of ${[...new Set(out.map(({ network }) => network))].join(', ')}: time them without --quick`)
+    rest = rest.filter(unless)
+  }
+  leaveOut('everything is', ({ network }) => only.has(network) || costOf(graphOf(network)).params <= largeParameters)
+  leaveOut('two threads are', ({ threads }) => threads === 1)
+  leaveOut('tfjs-wasm is', ({ network, engine }) => engine !== 'tfjs-wasm' || only.has(engine) || macsOf(network) <= largeMacs)
+  return [...rest]
 }
 
-/** How long a contender's turn lasts at least. */
-const turnMilliseconds = 50
-
-const classesOf = (network: Network) => Network.presetClasses(network.name) ?? 10
-
-async function inference(network: Network, threads: number): Promise<Contender> {
-  const classes = classesOf(network)
-  const graph = network.graph({ classes })
-  const plan = await native().createPlan(graph, Object.fromEntries(await initialize(graph, Random.seeded(1))), { batch: 1, threads, precision: 'f32' })
-  const { frames, size } = network.streams[0]
-  const clips = randomBytes(frames * size * size * 3)
+/** Times all contenders that are meant, network by network. */
+export async function measureNetworks({ only, quick, signal, onProgress, onNetwork }: NetworkOptions): Promise<Comparison> {
+  const { seconds, most, leastRounds } = quick ? brief : full
+  const end = performance.now() + 1000 * seconds
+  const notes: string[] = []
+  const available = await availablePrecisions(notes)
+  const meant = allContenders(available).filter((contender) => isMeant(only, contender))
+  if (meant.length === 0) throw new TvnError('ERR_ARGUMENT', '--only leaves nothing to time', { hint: notes.join('; ') || 'all kinds of words must agree' })
+  const timed = quick ? briefOnes(meant, only, notes) : meant
+  const networks = [...new Set(timed.map(({ network }) => network))]
+  const contenders: ContenderProcess[] = []
+  const load = new LoadAverage()
+  const peak = new PeakProcess(available)
+  try {
+    for (const [done, network] of networks.entries()) {
+      if (quick && performance.now() > end) {
+        notes.push(`time is over, left out are ${networks.slice(done).join(', ')}`)
+        break
+      }
+      const group = timed.filter((contender) => contender.network === network).map((contender) => new ContenderProcess(contender))
+      contenders.push(...group)
+      const share = Math.min((end - performance.now()) / 1000 / (networks.length - done), most)
+      const report = (doing: string) => onProgress({ doing, done, total: networks.length })
+      onNetwork(await timeNetwork(network, group, { seconds: share, leastRounds, peak, load, signal, report }))
+    }
+    if (contenders.length === 0) await peak.measure(turnMilliseconds)
+  } finally {
+    await peak.close()
+  }
+  const peaks = peak.medians()
   return {
-    network: network.name,
-    threads,
-    batch: 1,
-    task: 'inference',
-    macs: network.cost({ classes }).macs,
-    run: async () => (await plan.measure({ runs: 1, clips, cold: false, core: threads === 1 ? 0 : -1 }))[0] as number,
-    dispose: () => plan.dispose(),
+    peak: peaks,
+    rows: contenders.filter(({ failure }) => failure === undefined).map((contender) => rowOf(contender, peaks)),
+    failures: contenders.flatMap(({ name, failure }) => (failure === undefined ? [] : [{ contender: name, reason: failure }])),
+    notes,
+    othersLoad: load.average,
   }
 }
 
-async function trainingStep(network: Network, threads: number, batch: number): Promise<Contender> {
-  const classes = classesOf(network)
-  const graph = network.graph({ classes })
-  const options = { threads, task: 'single-label', labelSmoothing: 0.1, dropout: 0.2, momentum: 0.9, nesterov: true, weightDecay: 1e-4, seed: 1 } as const
-  const trainer = await native().createTrainer(graph, Object.fromEntries(await initialize(graph, Random.seeded(1))), options)
-  const { frames, size } = network.streams[0]
-  const clips = randomBytes(batch * frames * size * size * 3)
-  const labels = Int32Array.from({ length: batch }, (_, i) => i % classes)
-  return {
-    network: network.name,
-    threads,
-    batch,
-    task: 'training-step',
-    macs: 3 * batch * network.cost({ classes }).macs,
-    run: async () => {
-      const begin = performance.now()
-      await trainer.step(clips, batch, labels, 1e-3)
-      return performance.now() - begin
-    },
-    dispose: () => trainer.dispose(),
+interface TimeOptions {
+  /** Loading included. */
+  readonly seconds: number
+  readonly leastRounds: number
+  readonly peak: PeakProcess
+  readonly load: LoadAverage
+  readonly signal: AbortSignal
+  readonly report: (doing: string) => void
+}
+
+/** Loads, compares and times the contenders of a network, ends their processes, and says in a line what happened. */
+async function timeNetwork(network: string, contenders: readonly ContenderProcess[], options: TimeOptions): Promise<string> {
+  const { seconds, leastRounds, peak, load, signal, report } = options
+  const close = () => Promise.all([peak, ...contenders].map((process) => process.close()))
+  const abort = () => void close()
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    const begin = performance.now()
+    await loadContenders(contenders, report, signal)
+    const loaded = performance.now()
+    const ours = () => [peak, ...contenders].reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)
+    load.begin(ours())
+    const rounds = await takeTurns(contenders, {
+      seconds: seconds - (loaded - begin) / 1000,
+      leastRounds,
+      signal,
+      onRound: () => peak.measure(turnMilliseconds),
+      onProgress: report,
+    })
+    load.end(ours())
+    return summaryOf(network, contenders, rounds, (performance.now() - loaded) / 1000)
+  } finally {
+    signal.removeEventListener('abort', abort)
+    await Promise.all(contenders.map((contender) => contender.close()))
   }
 }
 
-const presets = ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4', 'tvn-mobile-1', 'tvn-mobile-2']
+function rowOf({ contender, times, first, difference }: ContenderProcess, peaks: Comparison['peak']): NetworkRow {
+  const { network, precision, threads, batch, task } = contender
+  const macs = macsOf(network) * batch * (task === 'inference' ? 1 : 3)
+  const ms = summarize(times)
+  const floorMs = (2 * macs) / ((peaks[precision] as number) * threads) / 1e6
+  return { ...contender, ms, floorMs, overFloor: ms.median / floorMs, firstMs: first?.ms ?? Number.NaN, difference }
+}
 
-/** What `--only` may name. */
-export const rowWords = {
-  network: [...presets, ...smallNetworks.map(({ name }) => name)],
-  task: ['inference', 'training-step'],
-} as const satisfies Record<string, readonly string[]>
+/** E.g. `tvn-1: 6 contenders agree within 2e-6; 31 rounds in 12 s`; what is in bf16 has a bound of its own. */
+function summaryOf(network: string, contenders: readonly ContenderProcess[], rounds: number, seconds: number): string {
+  const fine = contenders.filter(({ failure }) => failure === undefined)
+  const farthest = Math.max(0, ...fine.filter(({ contender }) => contender.precision === 'f32').map(({ difference }) => difference))
+  const agreement = farthest === 0 ? 'agree in every bit' : `agree within ${farthest.toExponential(0)}`
+  const failed = contenders.length - fine.length
+  return `${network}: ${fine.length} contenders ${agreement}; ${failed > 0 ? `${failed} failed; ` : ''}${rounds} round${rounds === 1 ? '' : 's'} in ${seconds.toFixed(0)} s`
+}
 
-/** The peak of one core (GFLOP/s), and beside it inference of the released networks, one clip, on one and two threads; training steps of the small ones, 16 clips. */
-export async function measureNetworks({ only, quick, progress }: NetworkOptions): Promise<{ readonly peak: number; readonly rows: NetworkRow[] }> {
-  const wanted = (row: Readonly<Record<keyof typeof rowWords, string>>) =>
-    Object.entries(rowWords).every(([kind, words]) => !words.some((word) => only.has(word)) || only.has(row[kind as keyof typeof rowWords]))
-  const makers = [
-    ...presets.flatMap((name) => [1, 2].map((threads) => ({ network: name, task: 'inference', make: () => inference(Network.preset(name), threads) }))),
-    ...smallNetworks.flatMap((network) =>
-      [1, 2].map((threads) => ({ network: network.name, task: 'training-step', make: () => trainingStep(network, threads, 16) })),
-    ),
-  ].filter(wanted)
-  const contenders: Contender[] = []
-  for (const { network, task, make } of makers) {
-    progress(`compiling ${network} ${task}`)
-    contenders.push(await make())
-  }
-  const times = contenders.map((): number[] => [])
-  const peaks: number[] = []
-  // A B C … A B C …: what drifts on the machine hits all alike
-  const end = performance.now() + (quick ? 30e3 : 120e3)
-  for (let round = -1; round < 60 && (round < 3 || performance.now() < end); round++) {
-    peaks.push(await native().measurePeak(turnMilliseconds))
-    for (const [i, contender] of contenders.entries()) {
-      progress(`round ${round + 1}: ${contender.network} ${contender.task}, ${contender.threads} threads`)
-      await runFor(contender) // refills the caches that the contender before has emptied, and wakes the threads
-      const ms = await runFor(contender)
-      if (round >= 0) times[i]?.push(...ms)
+/** f32, and what else the engine computes in on this machine; why not, in `notes`. */
+async function availablePrecisions(notes: string[]): Promise<BenchPrecision[]> {
+  const builder = new GraphBuilder('clip', 1, 8)
+  const graph = builder.finish(builder.dense('head', builder.mean('mean', builder.conv('conv', builder.normalize('normalize', builder.clip), 16), 'clip'), 2))
+  const available: BenchPrecision[] = []
+  for (const precision of precisions) {
+    try {
+      const plan = await native().createPlan(graph, Object.fromEntries(weightsOf(graph)), { batch: 1, threads: 1, precision: precision as Precision })
+      plan.dispose()
+      available.push(precision)
+    } catch (error) {
+      notes.push(`no ${precision}: ${(error as Error).message}`)
     }
   }
-  const peak = summarize(peaks).median
-  const rows = contenders.map((contender, i): NetworkRow => {
-    const { network, threads, batch, task, macs } = contender
-    contender.dispose()
-    const ms = summarize(times[i] ?? [])
-    const floorMs = (2 * macs) / (peak * threads) / 1e6
-    return { network, engine: 'tvn', precision: 'f32', threads, batch, task, ms, floorMs, overFloor: ms.median / floorMs }
-  })
-  return { peak, rows }
-}
-
-/** Runs that follow one another, as in production: as many as a turn has time for, at least one. */
-async function runFor(contender: Contender): Promise<number[]> {
-  const ms: number[] = []
-  for (let total = 0; total < turnMilliseconds; ) {
-    const run = await contender.run()
-    ms.push(run)
-    total += run
-  }
-  return ms
-}
-
-export function networkTable(rows: readonly NetworkRow[]): string {
-  const columns = [
-    'network',
-    'task',
-    { title: 'batch', align: 'right' },
-    { title: 'threads', align: 'right' },
-    { title: 'median ms', align: 'right' },
-    { title: 'min', align: 'right' },
-    { title: 'p90', align: 'right' },
-    { title: 'floor ms', align: 'right' },
-    { title: 'of peak', align: 'right' },
-  ] as const
-  return textTable(
-    columns,
-    rows.map(({ network, task, batch, threads, ms, floorMs, overFloor }) => [
-      network,
-      task,
-      batch,
-      threads,
-      ms.median.toFixed(2),
-      ms.min.toFixed(2),
-      ms.p90.toFixed(2),
-      floorMs.toFixed(2),
-      `${(100 / overFloor).toFixed(0)} %`,
-    ]),
-  )
+  return available
 }
