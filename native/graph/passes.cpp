@@ -60,6 +60,27 @@ void end_in(Graph& graph, size_t& i, Op op, const std::vector<std::string> gone)
   }
 }
 
+/** c = a·b for a [rows, inner], b [inner, columns], row by row: b is read once for four rows of a. */
+std::vector<float> product(std::span<const float> a, std::span<const float> b, size_t inner, size_t columns) {
+  const size_t rows = a.size() / inner;
+  std::vector<float> c(rows * columns);
+  for (size_t first = 0; first < rows; first += 4)
+    for (size_t k = 0; k < inner; k++)
+      for (size_t i = first; i < std::min(first + 4, rows); i++) {
+        const float factor = a[i * inner + k];
+        float* const to = &c[i * columns];
+        const float* const from = &b[k * columns];
+        for (size_t j = 0; j < columns; j++) to[j] += factor * from[j];
+      }
+  return c;
+}
+
+/** Removes the op at the index and its parameters. */
+void erase_with_parameters(Graph& graph, size_t index) {
+  for (const std::string& name : graph.ops[index].parameters) graph.parameters.erase(name);
+  erase(graph, index);
+}
+
 /** Linear in x, so that it may change places with a mean. */
 bool is_linear(const Op& op) { return is_pointwise(op) && op.inputs.size() == 1 && op.attributes.function == Function::none; }
 
@@ -153,6 +174,37 @@ void move_means(Graph& graph, ParameterValues& values) {
   }
 }
 
+void compose_convolutions(Graph& graph, ParameterValues& values) {
+  for (size_t i = 0; i < graph.ops.size(); i++) {
+    Op& second = graph.ops[i];
+    const size_t from = is_pointwise(second) && second.inputs.size() == 1 ? producer(graph, second.inputs[0]) : graph.ops.size();
+    if (from == graph.ops.size() || !is_linear(graph.ops[from])) continue;
+    const Op first = graph.ops[from];
+    const std::vector<int64_t> outer = graph.parameters.at(first.parameters[0]), inner = graph.parameters.at(second.parameters[0]);
+    const int64_t narrow = outer[3], wide = outer[4], columns = inner[4];
+    if (2 * narrow > wide) continue;
+
+    const auto through = [&](const std::string& name) {
+      return product(values.at(name), values.at(second.parameters[0]), static_cast<size_t>(wide), static_cast<size_t>(columns));
+    };
+    const std::string weight = second.name + "/" + first.name + ".weight", bias = second.name + "/" + first.name + ".bias";
+    const std::string &first_bias = item(first.parameters, 1), second_bias = item(second.parameters, 1);
+    std::vector<float> shift = first_bias.empty() ? std::vector<float>(static_cast<size_t>(columns)) : through(first_bias);
+    for (size_t k = 0; !second_bias.empty() && k < shift.size(); k++) shift[k] += values.at(second_bias)[k];
+    values.own(weight, through(first.parameters[0]));
+    values.own(bias, std::move(shift));
+    for (const std::string& name : second.parameters) graph.parameters.erase(name);
+    graph.parameters[weight] = {1, 1, 1, narrow, columns};
+    graph.parameters[bias] = {columns};
+    second.parameters = {weight, bias};
+    second.inputs = first.inputs;
+    if (uses(graph, first.output) > 0) continue;
+    absorb(second, first);
+    erase_with_parameters(graph, from);
+    i--;
+  }
+}
+
 void fuse_gates(Graph& graph) {
   for (size_t i = 0; i < graph.ops.size(); i++) {
     const Op gate = graph.ops[i];
@@ -216,6 +268,7 @@ std::span<const InferencePass, inference_pass_count> inference_passes() {
   static constexpr InferencePass list[inference_pass_count] = {
       {"fold_batch_norms", fold_batch_norms},
       {"move_means", move_means},
+      {"compose_convolutions", compose_convolutions},
       {"fuse_gates", [](Graph& graph, ParameterValues&) { fuse_gates(graph); }},
       {"fuse_activations", [](Graph& graph, ParameterValues&) { fuse_activations(graph, Purpose::inference); }},
       {"fuse_shortcuts", [](Graph& graph, ParameterValues&) { fuse_shortcuts(graph); }},

@@ -43,6 +43,12 @@ void fuse_activations(Graph& graph, Purpose purpose);
  */
 void move_means(Graph& graph, ParameterValues& values);
 
+/**
+ * Inference: a pointwise convolution that follows another without a function between becomes one of the other's input, where that has at
+ * most half as many channels. After move_means this spares squeezes and gates the mean of the wide tensor, and most of their weights.
+ */
+void compose_convolutions(Graph& graph, ParameterValues& values);
+
 /** Inference, after move_means: a gate becomes the scale of the pointwise convolution before it. */
 void fuse_gates(Graph& graph);
 
@@ -57,7 +63,7 @@ struct InferencePass {
   std::string_view name;
   void (*run)(Graph&, ParameterValues&);
 };
-constexpr size_t inference_pass_count = 6;
+constexpr size_t inference_pass_count = 7;
 /** In the order in which they run. */
 std::span<const InferencePass, inference_pass_count> inference_passes();
 

@@ -103,11 +103,15 @@ TEST_F(Passes, TwoGatesNeedOneMean) {
   move_means(graph_, values_);
   EXPECT_EQ(count(graph_, OpKind::mean), 2) << "one of the narrow tensor, one in the head";
   expect_close(run(), want_);
+  compose_convolutions(graph_, values_);
+  EXPECT_EQ(find(graph_, "squeeze").inputs[0], find(graph_, "expand").name + ".mean/expand") << "of three channels instead of twelve";
+  EXPECT_EQ(graph_.parameters.count("squeeze.weight"), 0u);
+  expect_close(run(), want_);
   fuse_gates(graph_);
-  EXPECT_EQ(count(graph_, OpKind::gate), 2) << "of vectors: the mean's and the product of both scales";
+  EXPECT_EQ(count(graph_, OpKind::gate), 1) << "the product of both scales; the mean's went into its convolution";
   expect_close(run(), want_);
   fuse_for_inference(graph_, values_);
-  EXPECT_EQ(count(graph_, OpKind::activation), 1) << "the sigmoid that two read";
+  EXPECT_EQ(count(graph_, OpKind::activation), 2) << "sigmoids of one vector, for the mean and for the tensor";
   EXPECT_EQ(find(graph_, "expand").output, "expand.gated.gated.activation");
   expect_close(run(), want_);
   check(graph_);
