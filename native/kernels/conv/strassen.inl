@@ -18,39 +18,47 @@ bool strassen_gradient_supports(const ConvShape& s) {
 constexpr ConvShape transposed(const ConvShape& s) { return {s.y, s.x, s.window}; }
 
 /**
- * A model of the time in multiplications, fitted to measurements on Zen 5: forming factors takes as long as 6 of them for every channel of
- * x, storing and merging products as 13 for every channel of y, and what is won must be a third more than that. Weights are nearly
- * twice as many, so they need positions enough to be used for. Batches play no part, so that a clip's results do not depend on them.
+ * How many levels pay, by a model of the time in multiplications, fitted to measurements on Zen 5: forming factors takes as long as 6 of
+ * them for every channel of x, storing and merging products as 13 for every channel of y, and what is won must be a third more than
+ * that. Weights are nearly twice as many, three times with two levels: they must not be too many for the last cache, and need positions
+ * enough to be used for. Batches play no part, so that a clip's results do not depend on them.
  */
-constexpr bool strassen_pays(const PixelMatrix& m) { return m.positions >= 80 && 3 * m.c * m.oc / 8 > 4 * (6 * m.c + 13 * m.oc); }
+constexpr int strassen_levels(const ConvShape& s) {
+  const int64_t c = s.x.c, oc = s.y.c, positions = s.y.t * s.y.h * s.y.w;
+  const bool pays = positions >= 80 && c * oc <= 5 << 19 && 3 * c * oc / 8 > 4 * (6 * c + 13 * oc);
+  return !pays ? 0 : smaller(c, oc) >= 1280 && positions >= 320 ? 2 : 1;
+}
 
-/** Calls f with Strassen<levels>: 0 is the plain product, for a summand whose partner alone is large enough. */
+/** Calls f with Strassen<levels>; no level is the plain product. */
 template <class F>
 auto with_levels(int levels, const F& f) {
-  return levels == 0 ? f(Strassen<0>{}) : f(Strassen<1>{});
+  switch (levels) {
+    case 0: return f(Strassen<0>{});
+    case 1: return f(Strassen<1>{});
+    default: return f(Strassen<2>{});
+  }
 }
 
 /** One of the products that are summed. All have the same y. */
 struct PixelSource {
   PixelMatrix matrix;
-  int levels;
   const float* x;
   const float* packed;
   const float* bias;
 };
 
-std::size_t strassen_packed_size(const PixelMatrix& m, int levels) {
-  return with_levels(levels, [&](auto s) {
+std::size_t strassen_packed_size(const PixelMatrix& m) {
+  return with_levels(m.levels, [&](auto s) {
     const StrassenLayout<decltype(s)> l(m);
     return static_cast<std::size_t>(l.panels() * l.panel_weights());
   });
 }
-void strassen_pack(const PixelMatrix& m, int levels, const Weights& w, float* packed, ThreadPool& pool) {
-  with_levels(levels, [&](auto s) { strassen_pack<decltype(s)>(m, w, packed, pool); });
+void strassen_pack(const PixelMatrix& m, const Weights& w, float* packed, ThreadPool& pool) {
+  with_levels(m.levels, [&](auto s) { strassen_pack<decltype(s)>(m, w, packed, pool); });
 }
-/** Of a thread, for the source that needs the most. */
-int64_t strassen_scratch(const PixelMatrix& m, int levels) {
-  return with_levels(levels, [&](auto s) { return StrassenLayout<decltype(s)>(m).scratch(m.c); });
+/** Of a thread. */
+int64_t strassen_scratch(const PixelMatrix& m) {
+  return with_levels(m.levels, [&](auto s) { return StrassenLayout<decltype(s)>(m).scratch(m.c); });
 }
 
 /** target = function(add + scale · (bias + Σ x·w) + Σ over the other sources). */
@@ -59,25 +67,23 @@ void strassen(const PixelSource* sources, int64_t count, const Correlation& a, T
   const int64_t blocks = m.clips * pixel_blocks(m);
   if (blocks == 0 || m.oc == 0) return;
   int64_t scratch = 0;
-  for (int64_t k = 0; k < count; k++) scratch = larger(scratch, strassen_scratch(sources[k].matrix, sources[k].levels));
-  const auto panels = [](const PixelSource& s) {
-    return with_levels(s.levels, [&](auto levels) { return StrassenLayout<decltype(levels)>(s.matrix).panels(); });
+  for (int64_t k = 0; k < count; k++) scratch = larger(scratch, strassen_scratch(sources[k].matrix));
+  const auto panels = [](const PixelMatrix& of) {
+    return with_levels(of.levels, [&](auto s) { return StrassenLayout<decltype(s)>(of).panels(); });
   };
-  // few blocks: threads share the panels of a block, and each forms the factors for itself
-  const bool shareable = pool.threads() > 1 && count == 1;
-  const int64_t groups = shareable ? smaller(panels(sources[0]), ceil_div(4 * pool.threads(), blocks)) : 1;
+  // few blocks: threads share the panels of a block, and each forms the factors for itself; panels of two sources need not agree
+  const bool shared = pool.threads() > 1 && count == 1;
+  const int64_t groups = shared ? smaller(panels(m), ceil_div(4 * pool.threads(), blocks)) : 1;
   pool.run(blocks * groups, [&](int64_t task, int thread) {
     const PixelBlock b = pixel_block(m, task / groups), next = pixel_block(m, smaller(task + 1, blocks * groups - 1) / groups);
     const int64_t group = task % groups, clip = b.clip * m.positions * m.oc;
     for (int64_t k = 0; k < count; k++) {
       const PixelSource& s = sources[k];
-      const StrassenOutput output{s.bias, k == 0 && a.scale ? a.scale + b.clip * m.oc : nullptr,
-                                  k > 0   ? a.target + clip  // still near
-                                  : a.add ? a.add + clip
-                                          : nullptr,
+      const float* add = k > 0 ? a.target + clip : a.add ? a.add + clip : nullptr;  // what the source before has left is still near
+      const StrassenOutput output{s.bias, k == 0 && a.scale ? a.scale + b.clip * m.oc : nullptr, add,
                                   k == count - 1 ? a.function : Function::none, a.target + clip};
-      const int64_t all = panels(s);
-      with_levels(s.levels, [&](auto levels) {
+      const int64_t all = panels(s.matrix);
+      with_levels(s.matrix.levels, [&](auto levels) {
         strassen_block<decltype(levels)>(s.matrix, b, next, s.x, s.packed, all * group / groups, all * (group + 1) / groups, output,
                                          a.scratch + thread * scratch);
       });
@@ -87,58 +93,46 @@ void strassen(const PixelSource* sources, int64_t count, const Correlation& a, T
 
 // Forward.
 
-std::size_t strassen_forward_packed_size(const ConvShape& s) {
-  const PixelMatrix m = pixel_matrix(s);
-  return strassen_packed_size(m, 1);
-}
+/** At least one level: where none pays, this kernel runs in tests alone. */
+constexpr PixelMatrix strassen_matrix(const ConvShape& s) { return pixel_matrix(s, static_cast<int>(larger(1, strassen_levels(s)))); }
+
+std::size_t strassen_forward_packed_size(const ConvShape& s) { return strassen_packed_size(strassen_matrix(s)); }
 void strassen_forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
-  const PixelMatrix m = pixel_matrix(s);
-  strassen_pack(m, 1, {w, m.oc, 1}, packed, pool);
+  strassen_pack(strassen_matrix(s), {w, s.y.c, 1}, packed, pool);
 }
 std::size_t strassen_forward_scratch_size(const ConvShape& s, int threads) {
-  const PixelMatrix m = pixel_matrix(s);
-  return static_cast<std::size_t>(threads * strassen_scratch(m, 1));
+  return static_cast<std::size_t>(threads * strassen_scratch(strassen_matrix(s)));
 }
 void strassen_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
-  const PixelMatrix m = pixel_matrix(s);
-  const PixelSource source{m, 1, a.x, a.packed, a.bias};
+  const PixelSource source{strassen_matrix(s), a.x, a.packed, a.bias};
   strassen(&source, 1, {a.scale, a.residual, a.function, a.y, a.scratch}, pool);
 }
-bool strassen_forward_pays(const ConvShape& s) { return strassen_supports(s) && strassen_pays(pixel_matrix(s)); }
+bool strassen_forward_pays(const ConvShape& s) { return strassen_supports(s) && strassen_levels(s) > 0; }
 
-// Sum of two: each with as many levels as pay.
+// Sum of two: each with as many levels as pay for it.
 
-int levels_of_summand(const PixelMatrix& m) { return strassen_pays(m) ? 1 : 0; }
+constexpr PixelMatrix summand(const ConvShape& s) { return pixel_matrix(s, strassen_levels(s)); }
 
-std::size_t strassen_sum_packed_size(const ConvShape& s) {
-  const PixelMatrix m = pixel_matrix(s);
-  return strassen_packed_size(m, levels_of_summand(m));
-}
+std::size_t strassen_sum_packed_size(const ConvShape& s) { return strassen_packed_size(summand(s)); }
 void strassen_sum_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
-  const PixelMatrix m = pixel_matrix(s);
-  strassen_pack(m, levels_of_summand(m), {w, m.oc, 1}, packed, pool);
+  strassen_pack(summand(s), {w, s.y.c, 1}, packed, pool);
 }
+
 std::size_t strassen_sum_scratch_size(const ConvSumShape& s, int threads) {
-  const auto scratch = [](const ConvShape& of) {
-    const PixelMatrix m = pixel_matrix(of);
-    return strassen_scratch(m, levels_of_summand(m));
-  };
-  return static_cast<std::size_t>(threads * larger(scratch(s.expand), scratch(s.shortcut)));
+  return static_cast<std::size_t>(threads * larger(strassen_scratch(summand(s.expand)), strassen_scratch(summand(s.shortcut))));
 }
 void strassen_sum(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool& pool) {
-  const PixelMatrix expand = pixel_matrix(s.expand), shortcut = pixel_matrix(s.shortcut);
-  const PixelSource sources[] = {{expand, levels_of_summand(expand), a.x, a.packed, a.bias},
-                                 {shortcut, levels_of_summand(shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};
+  const PixelSource sources[] = {{summand(s.expand), a.x, a.packed, a.bias},
+                                 {summand(s.shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};
   strassen(sources, 2, {a.scale, nullptr, a.function, a.y, a.scratch}, pool);
 }
-bool strassen_sum_pays(const ConvSumShape& s) { return strassen_pays(pixel_matrix(s.expand)) || strassen_pays(pixel_matrix(s.shortcut)); }
+bool strassen_sum_pays(const ConvSumShape& s) { return strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0; }
 
 // Data gradient, stride 1.
 
 std::size_t strassen_gradient_packed_size(const ConvShape& s) { return strassen_forward_packed_size(transposed(s)); }
 void strassen_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
-  const PixelMatrix m = pixel_matrix(transposed(s));
-  strassen_pack(m, 1, {w, 1, m.c}, packed, pool);
+  strassen_pack(strassen_matrix(transposed(s)), {w, 1, s.y.c}, packed, pool);
 }
 std::size_t strassen_gradient_scratch_size(const ConvShape& s, int threads) {
   return strassen_forward_scratch_size(transposed(s), threads);

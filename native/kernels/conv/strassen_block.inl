@@ -7,11 +7,11 @@ namespace tvn::TVN_ISA {
 namespace {
 
 constexpr int64_t panel_width = 2 * lanes;
-constexpr int64_t block_rows = 4 * most_matrix_rows(2);  // positions of a block, so that two levels have full tiles
-
-/** The pixels of x that the positions of a clip read, and the size of y. */
+constexpr int64_t block_positions = 4 * most_matrix_rows(2);  // one register tile for each factor with two levels, two with one
+/** The pixels of x that the positions of a clip read, and the size of y; `levels` of Strassen are applied. */
 struct PixelMatrix {
   int64_t clips, positions, c, oc;
+  int levels;
   int64_t h, w, pitch_clip, pitch_t, pitch_h, pitch_w;  // positions per frame and row; floats of x
 
   constexpr int64_t pixel(int64_t clip, int64_t position) const {
@@ -23,10 +23,21 @@ constexpr bool is_pixel_matrix(const ConvShape& s) {
   const Window& k = s.window;
   return k.kt == 1 && k.kh == 1 && k.kw == 1 && k.pt == 0 && k.ph == 0 && k.pw == 0;
 }
-constexpr PixelMatrix pixel_matrix(const ConvShape& s) {
+
+constexpr PixelMatrix pixel_matrix(const ConvShape& s, int levels) {
   const Window& k = s.window;
   const int64_t row = s.x.w * s.x.c, frame = s.x.h * row;
-  return {s.y.n, s.y.t * s.y.h * s.y.w, s.x.c, s.y.c, s.y.h, s.y.w, s.x.t * frame, k.st * frame, k.sh * row, k.sw * s.x.c};
+  return {.clips = s.y.n,
+          .positions = s.y.t * s.y.h * s.y.w,
+          .c = s.x.c,
+          .oc = s.y.c,
+          .levels = levels,
+          .h = s.y.h,
+          .w = s.y.w,
+          .pitch_clip = s.x.t * frame,
+          .pitch_t = k.st * frame,
+          .pitch_h = k.sh * row,
+          .pitch_w = k.sw * s.x.c};
 }
 
 /** How a matrix is cut. */
@@ -41,7 +52,7 @@ struct StrassenLayout {
       : depth(ceil_div(ceil_div(m.c, S::parts), lanes) * lanes),
         width(ceil_div(ceil_div(m.oc, S::parts), panel_width) * panel_width),
         pitch(depth % 512 == 0 ? depth + 16 : depth),
-        rows(ceil_div(smaller(m.positions, block_rows), S::parts)),
+        rows(ceil_div(smaller(m.positions, block_positions), S::parts)),
         factors(S::products * rows * pitch),
         results(S::products * rows * panel_width) {}
   constexpr int64_t panels() const { return width / panel_width; }
@@ -53,7 +64,7 @@ struct StrassenLayout {
 struct PixelBlock {
   int64_t clip, begin, end;
 };
-constexpr int64_t pixel_blocks(const PixelMatrix& m) { return ceil_div(m.positions, block_rows); }
+constexpr int64_t pixel_blocks(const PixelMatrix& m) { return ceil_div(m.positions, block_positions); }
 constexpr PixelBlock pixel_block(const PixelMatrix& m, int64_t i) {
   const int64_t blocks = pixel_blocks(m), of_clip = i % blocks;
   return {i / blocks, m.positions * of_clip / blocks, m.positions * (of_clip + 1) / blocks};
@@ -142,6 +153,11 @@ void strassen_block(const PixelMatrix& m, const PixelBlock& b, const PixelBlock&
   Ahead ahead(dense ? Region{x + m.pixel(next.clip, next.begin), 1, 1, 0, 0, (next.end - next.begin) * m.c} : Region{}, {},
               (last_panel - first_panel) * S::products * tiles, l.depth);
   for (int64_t panel = first_panel; panel < last_panel; panel++) {
+    for (int64_t p = b.begin; p < b.end; p++)  // what the merge will write
+      for (int64_t h = 0; h < S::parts; h++) {
+        const float* y = output.y + p * m.oc + h * l.width + panel * panel_width;
+        for (int64_t i = 0; i < panel_width; i += 16) __builtin_prefetch(y + i, 1, 2);
+      }
     const float* w = packed + panel * l.panel_weights();
     float* y = results;
     const float* row = factors;
