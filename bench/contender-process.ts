@@ -1,7 +1,8 @@
 import { totalmem } from 'node:os'
 import { TvnError } from '../lib/errors.js'
 import { WorkerProcess } from '../lib/evaluate/worker-process.js'
-import { type BenchPrecision, type Contender, nameOf } from './contenders.js'
+import type { Precision } from '../lib/native.js'
+import { type Contender, nameOf } from './contenders.js'
 import type { First, Questions, Turn } from './serve.js'
 import { summarize } from './statistics.js'
 
@@ -79,10 +80,10 @@ export class ContenderProcess {
 /** A process that measures the peak of one core, a turn like the others'. */
 export class PeakProcess {
   cpuSeconds = 0
-  readonly #figures: ReadonlyMap<BenchPrecision, number[]>
+  readonly #figures: ReadonlyMap<Precision, number[]>
   readonly #process = new WorkerProcess({ script: defaultScript, setup: null, memoryLimit: 0.8 * totalmem() })
 
-  constructor(precisions: readonly BenchPrecision[]) {
+  constructor(precisions: readonly Precision[]) {
     this.#figures = new Map(precisions.map((precision) => [precision, []]))
   }
 
@@ -99,7 +100,7 @@ export class PeakProcess {
   }
 
   /** Medians so far, GFLOP/s. */
-  medians(): Partial<Record<BenchPrecision, number>> {
+  medians(): Partial<Record<Precision, number>> {
     return Object.fromEntries([...this.#figures].map(([precision, figures]) => [precision, summarize(figures).median]))
   }
 

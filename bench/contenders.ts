@@ -1,17 +1,17 @@
 import { TvnError } from '../lib/errors.js'
+import type { Precision } from '../lib/native.js'
+import { precisions } from '../lib/precision.js'
 import { inferenceNetworks, trainingNetworks } from './subjects.js'
 
 export const engines = ['tvn', 'onnxruntime', 'tfjs-wasm'] as const
-export const precisions = ['f32', 'bf16'] as const
 export const tasks = ['inference', 'training-step'] as const
 export type Engine = (typeof engines)[number]
-export type BenchPrecision = (typeof precisions)[number]
 
 /** What is timed against others: a network on an engine, in a process of its own. */
 export interface Contender {
   readonly network: string
   readonly engine: Engine
-  readonly precision: BenchPrecision
+  readonly precision: Precision
   readonly threads: number
   /** Clips of a run. */
   readonly batch: number
@@ -53,7 +53,7 @@ export function isMeant(only: ReadonlySet<string>, thing: Readonly<Partial<Recor
  * Everybody who is timed, network by network: inference of one clip by our engine in each of `available` and by its rivals, on one and two threads
  * (TensorFlow.js has one in Node), and training steps of 16 clips of the small networks.
  */
-export function allContenders(available: readonly BenchPrecision[]): Contender[] {
+export function allContenders(available: readonly Precision[]): Contender[] {
   const threads = [1, 2]
   const inference = inferenceNetworks.flatMap((network): Contender[] => {
     const clip = { network, batch: 1, task: 'inference' } as const

@@ -1,4 +1,4 @@
-import { type NativeConvBenchmark, native } from '../lib/native.js'
+import { type NativeConvBenchmark, native, type Precision } from '../lib/native.js'
 import { Network } from '../lib/network/network.js'
 import { textTable } from '../lib/text-table.js'
 import { summarize } from './statistics.js'
@@ -9,7 +9,7 @@ export interface LayerRow {
   /** E.g. `4×4/2 64→64 @1×224×224`. */
   readonly shape: string
   readonly pass: NativeConvBenchmark['pass']
-  readonly precision: 'f32'
+  readonly precision: Precision
   /** The kernel that ran. */
   readonly algorithm: string
   readonly gflops: number
@@ -21,6 +21,7 @@ export interface LayerRow {
 
 export interface LayerOptions {
   readonly only: ReadonlySet<string>
+  readonly precisions: readonly Precision[]
   readonly quick: boolean
   readonly progress: (line: string) => void
 }
@@ -68,26 +69,29 @@ function distinctLayers(only: ReadonlySet<string>): Layer[] {
   return [...found.values()]
 }
 
-/** GFLOP/s of each pass of each distinct layer on one thread. The first layer's data gradient is never needed and left out. */
-export async function measureLayers({ only, quick, progress }: LayerOptions): Promise<LayerRow[]> {
+/** GFLOP/s of each pass of each distinct layer on one thread, in every precision that it has. The first layer's data gradient is never needed and left out. */
+export async function measureLayers({ only, precisions, quick, progress }: LayerOptions): Promise<LayerRow[]> {
   const rows: LayerRow[] = []
   const layers = distinctLayers(only)
   const budget = quick ? 60 : 250 // ms of timed runs for each pass
   for (const [i, { network, layer, shape, macs, bytes, conv }] of layers.entries()) {
     progress(`layer ${i + 1} of ${layers.length}: ${shape}`)
-    const before = await native().measurePeak(15)
-    const timed: { pass: NativeConvBenchmark['pass']; kernel: string; median: number }[] = []
-    for (const pass of passes) {
-      if (pass === 'data-gradient' && conv.x[4] === 3) continue
-      const one = (await native().benchmarkConv({ ...conv, pass, threads: 1, runs: 1 })).ms[0] as number
-      const runs = Math.max(3, Math.min(2000, Math.ceil(budget / Math.max(one, 1e-3))))
-      const { kernel, ms } = await native().benchmarkConv({ ...conv, pass, threads: 1, runs })
-      timed.push({ pass, kernel, median: summarize([...ms]).median })
-    }
-    const peak = Math.max(before, await native().measurePeak(15))
-    for (const { pass, kernel, median } of timed) {
-      const gflops = (macs * 2) / median / 1e6
-      rows.push({ network, layer, shape, pass, precision: 'f32', algorithm: kernel, gflops, flopsPerByte: (macs * 2) / bytes, peakFraction: gflops / peak })
+    for (const precision of precisions) {
+      const before = await native().measurePeak(15, precision)
+      const timed: { pass: NativeConvBenchmark['pass']; kernel: string; median: number }[] = []
+      for (const pass of passes) {
+        if (pass === 'data-gradient' && conv.x[4] === 3) continue
+        if (precision !== 'f32' && (pass !== 'forward' || conv.depthwise)) continue
+        const one = (await native().benchmarkConv({ ...conv, pass, threads: 1, runs: 1, precision })).ms[0] as number
+        const runs = Math.max(3, Math.min(2000, Math.ceil(budget / Math.max(one, 1e-3))))
+        const { kernel, ms } = await native().benchmarkConv({ ...conv, pass, threads: 1, runs, precision })
+        timed.push({ pass, kernel, median: summarize([...ms]).median })
+      }
+      const peak = Math.max(before, await native().measurePeak(15, precision))
+      for (const { pass, kernel, median } of timed) {
+        const gflops = (macs * 2) / median / 1e6
+        rows.push({ network, layer, shape, pass, precision, algorithm: kernel, gflops, flopsPerByte: (macs * 2) / bytes, peakFraction: gflops / peak })
+      }
     }
   }
   return rows
@@ -103,16 +107,17 @@ export function layerTable(rows: readonly LayerRow[]): string {
     'shape',
     { title: 'FLOP/byte', align: 'right' as const },
     ...passes.map((title) => ({ title, align: 'right' as const })),
+    { title: 'forward bf16', align: 'right' as const },
   ]
   return `GFLOP/s (share of peak), one core\n${textTable(
     columns,
     [...byShape.values()].map((layer) => {
       const { network, layer: name, shape, flopsPerByte } = layer[0] as LayerRow
-      const cell = (pass: string) => {
-        const row = layer.find((r) => r.pass === pass)
+      const cell = (pass: string, precision: Precision) => {
+        const row = layer.find((r) => r.pass === pass && r.precision === precision)
         return row ? `${row.gflops.toFixed(0)} (${(100 * row.peakFraction).toFixed(0)} %)` : '–'
       }
-      return [network, name, shape, flopsPerByte.toFixed(1), ...passes.map(cell)]
+      return [network, name, shape, flopsPerByte.toFixed(1), ...passes.map((pass) => cell(pass, 'f32')), cell('forward', 'bf16')]
     }),
   )}`
 }

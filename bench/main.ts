@@ -10,6 +10,7 @@ import { timeText } from '../lib/cli/progress.js'
 import { count } from '../lib/cli/values.js'
 import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
+import { availablePrecisions } from '../lib/precision.js'
 import { agreementTable, measureAgreement } from './agreement.js'
 import { parseWords } from './contenders.js'
 import { layerTable, measureLayers } from './layers.js'
@@ -56,7 +57,7 @@ const command = defineCommand({
       return 0
     }
     const compared = await measureNetworks({ only, quick, signal, ...showNetworks(output) })
-    const layerRows = layers ? await measureLayers({ only, quick, progress }) : undefined
+    const layerRows = layers ? await measureLayers({ only, precisions: availablePrecisions(), quick, progress }) : undefined
     const responsiveness = only.size === 0 && !quick ? await measureResponsiveness(progress) : undefined
     const { id, cpu, isa } = thisMachine()
     const { peak, rows, failures, notes, othersLoad } = compared

@@ -1,13 +1,13 @@
 import { costOf } from '../lib/network/cost.js'
-import { GraphBuilder } from '../lib/network/graph-builder.js'
-import { native, type Precision } from '../lib/native.js'
+import type { Precision } from '../lib/native.js'
+import { availablePrecisions, precisions } from '../lib/precision.js'
 import { TvnError } from '../lib/errors.js'
 import { ContenderProcess, PeakProcess } from './contender-process.js'
-import { allContenders, type BenchPrecision, type Contender, isMeant, precisions } from './contenders.js'
+import { allContenders, type Contender, isMeant } from './contenders.js'
 import { LoadAverage } from './load.js'
 import { loadContenders, takeTurns, turnMilliseconds } from './rounds.js'
 import { summarize, type Times } from './statistics.js'
-import { graphOf, macsOf, weightsOf } from './subjects.js'
+import { graphOf, macsOf } from './subjects.js'
 
 export interface NetworkRow extends Contender {
   readonly ms: Times
@@ -27,7 +27,7 @@ export interface Failure {
 
 export interface Comparison {
   /** GFLOP/s of one core, medians of figures from every round. */
-  readonly peak: Readonly<Partial<Record<BenchPrecision, number>>>
+  readonly peak: Readonly<Partial<Record<Precision, number>>>
   readonly rows: readonly NetworkRow[]
   readonly failures: readonly Failure[]
   /** What was left out, and why. */
@@ -73,7 +73,8 @@ export async function measureNetworks({ only, quick, signal, onProgress, onNetwo
   const { seconds, most, leastRounds } = quick ? brief : full
   const end = performance.now() + 1000 * seconds
   const notes: string[] = []
-  const available = await availablePrecisions(notes)
+  const available = availablePrecisions()
+  for (const precision of precisions) if (!available.includes(precision)) notes.push(`no ${precision}: this CPU has none`)
   const meant = allContenders(available).filter((contender) => isMeant(only, contender))
   if (meant.length === 0) throw new TvnError('ERR_ARGUMENT', '--only leaves nothing to time', { hint: notes.join('; ') || 'all kinds of words must agree' })
   const timed = quick ? briefOnes(meant, only, notes) : meant
@@ -159,21 +160,4 @@ function summaryOf(network: string, contenders: readonly ContenderProcess[], rou
   const agreement = farthest === 0 ? 'agree in every bit' : `agree within ${farthest.toExponential(0)}`
   const failed = contenders.length - fine.length
   return `${network}: ${fine.length} contenders ${agreement}; ${failed > 0 ? `${failed} failed; ` : ''}${rounds} round${rounds === 1 ? '' : 's'} in ${seconds.toFixed(0)} s`
-}
-
-/** f32, and what else the engine computes in on this machine; why not, in `notes`. */
-async function availablePrecisions(notes: string[]): Promise<BenchPrecision[]> {
-  const builder = new GraphBuilder('clip', 1, 8)
-  const graph = builder.finish(builder.dense('head', builder.mean('mean', builder.conv('conv', builder.normalize('normalize', builder.clip), 16), 'clip'), 2))
-  const available: BenchPrecision[] = []
-  for (const precision of precisions) {
-    try {
-      const plan = await native().createPlan(graph, Object.fromEntries(weightsOf(graph)), { batch: 1, threads: 1, precision: precision as Precision })
-      plan.dispose()
-      available.push(precision)
-    } catch (error) {
-      notes.push(`no ${precision}: ${(error as Error).message}`)
-    }
-  }
-  return available
 }

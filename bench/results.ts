@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { LayerRow } from './layers.js'
 import type { Failure, NetworkRow } from './networks.js'
 import type { Responsiveness } from './responsiveness.js'
-import type { BenchPrecision } from './contenders.js'
+import type { Precision } from '../lib/native.js'
 import { markdownTable } from './table.js'
 
 /** What `--json` prints and `--save` keeps. */
@@ -11,7 +11,7 @@ export interface BenchDocument {
   /** ISO 8601, the beginning. */
   readonly date: string
   /** `peak`: GFLOP/s of one core, by precision. */
-  readonly machine: { readonly id: string; readonly cpu: string; readonly isa: string; readonly peak: Readonly<Partial<Record<BenchPrecision, number>>> }
+  readonly machine: { readonly id: string; readonly cpu: string; readonly isa: string; readonly peak: Readonly<Partial<Record<Precision, number>>> }
   /** The machine's load average over the minute before. */
   readonly load: number
   /** Cores that others kept busy while networks were timed, on average; null where the system does not tell. */

@@ -3,8 +3,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { serve } from '../lib/evaluate/serve.js'
 import { measuringCore } from '../lib/latency/machine.js'
-import { native } from '../lib/native.js'
-import type { BenchPrecision, Contender } from './contenders.js'
+import { native, type Precision } from '../lib/native.js'
+import type { Contender } from './contenders.js'
 import type { Load, Running } from './engines/engine.js'
 
 /** What a contender's process is asked, and what it answers. It does nothing between two questions. */
@@ -16,7 +16,7 @@ export interface Questions {
   /** Runs it for so long, at least once; resolves to the milliseconds of each run. */
   turn: { readonly task: { readonly milliseconds: number }; readonly result: Turn }
   /** Peak of one core in GFLOP/s. */
-  peak: { readonly task: { readonly milliseconds: number; readonly precision: BenchPrecision }; readonly result: Turn }
+  peak: { readonly task: { readonly milliseconds: number; readonly precision: Precision }; readonly result: Turn }
 }
 
 export interface Turn {
@@ -68,7 +68,7 @@ export function serveContender(loaders: (engine: Contender['engine']) => Promise
   const peak = ({ milliseconds, precision }: Questions['peak']['task']): Promise<Turn> => {
     if (!pinned) pin()
     pinned = true
-    return withCpu(async () => [await measurePeak(milliseconds, precision)])
+    return withCpu(async () => [await native().measurePeak(milliseconds, precision)])
   }
   serve(() => ({ load, first, turn, peak }))
 }
@@ -78,12 +78,6 @@ async function withCpu(measure: () => Promise<readonly number[]>): Promise<Turn>
   const figures = await measure()
   const { user, system } = process.cpuUsage(before)
   return { figures, cpuSeconds: (user + system) / 1e6 }
-}
-
-/** The addon's peak of one core; it knows f32, and by a second argument what else it computes in. */
-function measurePeak(milliseconds: number, precision: BenchPrecision): Promise<number> {
-  const addon: { measurePeak(milliseconds: number, precision?: BenchPrecision): Promise<number> } = native()
-  return precision === 'f32' ? addon.measurePeak(milliseconds) : addon.measurePeak(milliseconds, precision)
 }
 
 /** Gives back what loading has left behind, copies of the weights above all. */

@@ -7,7 +7,8 @@ import { rebuildAddon } from './program.js'
 /** Levels of `TVN_MAX_ISA`, lowest first. */
 export const isas = ['reference', 'avx2', 'avx512', 'avx512_bf16'] as const
 export type Isa = (typeof isas)[number]
-export type Precision = 'f32'
+/** What convolutions multiply. They add in f32 either way, and all else is f32. */
+export type Precision = 'f32' | 'bf16'
 
 export interface NativeCpu {
   readonly model: string
@@ -125,8 +126,11 @@ export interface NativeConvBenchmark {
   readonly pass: 'forward' | 'data-gradient' | 'weight-gradient'
   readonly threads: number
   readonly runs: number
+  /** Of a dense forward pass; all else is f32. */
+  readonly precision: Precision
 }
 
+/** A precision that the allowed instruction set lacks rejects with ERR_PRECISION. */
 export interface NativeAddon {
   readonly opsHash: string
   cpu(): NativeCpu
@@ -134,8 +138,8 @@ export interface NativeAddon {
   createTrainer(graph: Graph, parameters: Record<string, Float32Array>, options: NativeTrainerOptions): Promise<NativeTrainer>
   /** Reads, crops and resizes clips into `out` (u8 [clips, frames, size, size, 3]). Rejects with ERR_FILE when a file is short. */
   loadClips(clips: readonly NativeClip[], size: number, threads: number, out: Uint8Array): Promise<void>
-  /** FMA peak of one core in GFLOP/s, register-resident, at the allowed instruction set; takes about `milliseconds`. */
-  measurePeak(milliseconds: number): Promise<number>
+  /** FMA peak of one core in GFLOP/s, register-resident, at the allowed instruction set; takes about `milliseconds`. Default f32. */
+  measurePeak(milliseconds: number, precision?: Precision): Promise<number>
   /** Milliseconds of each run of one layer, and the kernel that ran. */
   benchmarkConv(options: NativeConvBenchmark): Promise<{ kernel: string; ms: Float64Array }>
 }

@@ -3,7 +3,7 @@ import { TvnError } from './errors.js'
 import { type Isa, isas, native, type Precision } from './native.js'
 
 /** Arithmetic that a plan may use, and the lowest instruction set that has it. */
-const needs: Readonly<Record<Precision, Isa>> = { f32: 'reference' }
+const needs: Readonly<Record<Precision, Isa>> = { f32: 'reference', bf16: 'avx512_bf16' }
 
 export const precisions = Object.keys(needs) as readonly Precision[]
 
@@ -22,4 +22,10 @@ export function precisionFor<P extends string>(value: unknown, table: Readonly<R
       hint: `here it can be ${known.filter(has).join(' or ')}; TVN_MAX_ISA caps the instruction set`,
     })
   return precision
+}
+
+/** Those that this CPU has. */
+export function availablePrecisions(): Precision[] {
+  const { isa } = native().cpu()
+  return precisions.filter((precision) => isas.indexOf(isa) >= isas.indexOf(needs[precision]))
 }

@@ -8,7 +8,6 @@ import { TvnError } from '../errors.js'
 import { Model } from '../model/model.js'
 import { type ModelFile, readModel, writeModel } from '../model/model-file.js'
 import { openNetwork } from '../model/source.js'
-import type { Precision } from '../native.js'
 import { Network } from '../network/network.js'
 import { Random } from '../random.js'
 import { defaultPreprocessing } from '../task.js'
@@ -35,8 +34,8 @@ export interface TrainOptions {
   readonly initFrom?: string | undefined
   /** Default: see `defaultRecipe`. */
   readonly recipe?: Partial<Recipe> | undefined
-  /** Default `f32`. */
-  readonly precision?: Precision | undefined
+  /** Default `f32`, the only one so far. */
+  readonly precision?: 'f32' | undefined
   /** Default 1. The result has the same bits for any number. */
   readonly threads?: number | undefined
   /** Default 0. */

@@ -1,6 +1,6 @@
 import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf, checkOptions, wrong } from '../check.js'
 import { TvnError } from '../errors.js'
-import { type NativeTrainer, native, type Precision } from '../native.js'
+import { type NativeTrainer, native } from '../native.js'
 import { callNative } from '../native-error.js'
 import { Network } from '../network/network.js'
 import { Random } from '../random.js'
@@ -30,7 +30,7 @@ export interface TrainerOptions {
   /** Default 0.2. */
   dropout?: number
   /** Default `f32`. */
-  precision?: Precision
+  precision?: 'f32'
   /** Default 1. The results have the same bits for any number. */
   threads?: number
   /** Seeds fresh weights and dropout. Default 0. */

@@ -73,12 +73,13 @@ Napi::Value load_clips_async(const Napi::CallbackInfo& info) {
       {});
 }
 
-/** measurePeak(milliseconds) */
+/** measurePeak(milliseconds, precision = "f32") */
 Napi::Value measure_peak_async(const Napi::CallbackInfo& info) {
   const int64_t milliseconds = whole(info[0], "milliseconds", 1, 60'000);
   const Isa isa = isa_for(info.Env());
+  const Precision precision = info[1].IsUndefined() ? Precision::f32 : precision_argument(info[1]);
   return AsyncTask<double>::start(
-      info.Env(), [milliseconds, isa] { return measure_peak(isa, static_cast<double>(milliseconds)); },
+      info.Env(), [milliseconds, isa, precision] { return measure_peak(isa, static_cast<double>(milliseconds), precision); },
       [](Napi::Env env, double& gflops) -> Napi::Value { return Napi::Number::New(env, gflops); }, {});
 }
 
@@ -100,7 +101,8 @@ Napi::Value benchmark_conv_async(const Napi::CallbackInfo& info) {
                               : pass == "data-gradient" ? Pass::data_gradient
                                                         : Pass::weight_gradient,
                               static_cast<int>(whole(from, "threads", 1, max_threads)),
-                              static_cast<int>(whole(from, "runs", 1, 100'000))};
+                              static_cast<int>(whole(from, "runs", 1, 100'000)),
+                              precision_argument(property(from, "precision"))};
   if (options.depthwise && (options.kernel.t != 1 || options.stride.t != 1))
     bad_argument(env, "kernel: a depthwise kernel spans one frame");
   const Isa isa = isa_for(env);

@@ -212,4 +212,10 @@ Isa isa_for(Napi::Env env) {
   }
 }
 
+Precision precision_argument(Napi::Value value) {
+  const std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+  if (name != "f32" && name != "bf16") bad_argument(value.Env(), "precision: expected f32 or bf16");
+  return name == "bf16" ? Precision::bf16 : Precision::f32;
+}
+
 }  // namespace tvn::addon

@@ -47,4 +47,7 @@ ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index
 /** allowed_isa(), its error thrown as a JavaScript one. */
 Isa isa_for(Napi::Env env);
 
+/** f32 or bf16. */
+Precision precision_argument(Napi::Value value);
+
 }  // namespace tvn::addon

@@ -24,9 +24,8 @@ PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_
 
 Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
   const Napi::Object options = object_argument(info, 2, "options");
-  if (text(options, "precision") != "f32") bad_argument(info.Env(), "precision: expected f32");
   const PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
-                                 isa_for(info.Env())};
+                                 isa_for(info.Env()), precision_argument(property(options, "precision"))};
   Graph graph = graph_argument(info, 0);
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Plan>>::start(

@@ -36,6 +36,11 @@ Isa allowed_isa() {
   throw Error("ERR_ARGUMENT", std::string("TVN_MAX_ISA is \"") + cap + "\", expected reference, avx2, avx512 or avx512_bf16");
 }
 
+void require_precision(Precision precision, Isa isa) {
+  if (precision == Precision::bf16 && isa < Isa::avx512_bf16)
+    throw Error("ERR_PRECISION", std::string("precision bf16 needs the instruction set avx512_bf16, here it is ") + isa_name(isa));
+}
+
 std::string cpu_model() {
   unsigned brand[12] = {};
   for (unsigned i = 0; i < 3; i++)

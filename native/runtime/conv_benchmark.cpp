@@ -35,6 +35,7 @@ std::vector<double> time_runs(int runs, const F& run) {
 }  // namespace
 
 ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
+  require_precision(o.precision, isa);
   const WindowAxis t = same_axis(o.x.t, o.kernel.t, o.stride.t), h = same_axis(o.x.h, o.kernel.h, o.stride.h),
                    w = same_axis(o.x.w, o.kernel.w, o.stride.w);
   const Window window{o.kernel.t, o.kernel.h, o.kernel.w, o.stride.t, o.stride.h, o.stride.w, t.pad_front, h.pad_front, w.pad_front};
@@ -53,7 +54,7 @@ ConvTimes benchmark_conv(const ConvBenchmark& o, Isa isa) {
     const ConvShape shape{o.x, y, window};
     switch (o.pass) {
       case Pass::forward:
-        return packed(select(conv_forward_kernels(), isa, shape), shape,
+        return packed(select(conv_forward_kernels(), isa, shape, o.precision), shape,
                       [&](const auto& kernel, const ConvShape& s, const float* pack, float* scratch) {
                         kernel.run(s, {x.data(), pack, nullptr, nullptr, Function::none, dy.data(), scratch}, pool);
                       });

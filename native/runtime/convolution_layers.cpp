@@ -20,7 +20,7 @@ class ConvLayer final : public Layer {
   ConvLayer(const Program& program, const Node& node, const LayerOptions& o)
       : shape_{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window},
         function_(node.attributes.function),
-        forward_(tvn::select(conv_forward_kernels(), o.isa, shape_)),
+        forward_(tvn::select(conv_forward_kernels(), o.isa, shape_, o.precision)),
         data_gradient_(tvn::select(conv_data_gradient_kernels(), o.isa, shape_)),
         weight_gradient_(tvn::select(conv_weight_gradient_kernels(), o.isa, shape_)),
         packed_(forward_.packed_size(shape_)),
@@ -67,7 +67,7 @@ class ConvSumLayer final : public Layer {
       : shape_{{batched(program.shape(node.inputs[0]), o.batch), batched(program.shape(node.output), o.batch), node.window},
                {batched(program.shape(node.inputs[3]), o.batch), batched(program.shape(node.output), o.batch), node.shortcut_window}},
         function_(node.attributes.function),
-        kernel_(select(conv_sum_kernels(), o.isa, shape_)),
+        kernel_(select(conv_sum_kernels(), o.isa, shape_, o.precision)),
         shortcut_at_(kernel_.packed_size(shape_.expand)),
         packed_(shortcut_at_ + kernel_.packed_size(shape_.shortcut)),
         scratch_(kernel_.scratch_size(shape_, o.threads)) {

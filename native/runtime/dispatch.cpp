@@ -32,6 +32,7 @@ class Refusals {
     return until_chosen(list, [&](const K& kernel) -> std::string {
       if constexpr (requires { kernel.supports; })
         if (kernel.supports && !kernel.supports(shape)) return "not for this shape";
+      if (kernel.precision > options_.precision) return "the precision is f32";
       return kernel.pays && direct_only() ? "TVN_CONVOLUTION is direct" : "does not pay";
     });
   }

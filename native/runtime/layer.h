@@ -19,6 +19,7 @@ struct LayerOptions {
   Purpose purpose;
   Isa isa;
   int threads;
+  Precision precision = Precision::f32;  // of the convolutions, in inference
 };
 
 /** Where a layer's data lies; fixed once memory is planned. Tensors are dense NTHWC with the whole batch. */

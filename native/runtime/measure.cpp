@@ -36,9 +36,14 @@ std::vector<double> measure(Plan& plan, const MeasureOptions& options) {
 double fma_rounds_reference(int64_t steps);
 double fma_rounds_avx2(int64_t steps);
 double fma_rounds_avx512(int64_t steps);
+double fma_rounds_avx512_bf16(int64_t steps);
 
-double measure_peak(Isa isa, double milliseconds) {
-  double (*const rounds)(int64_t) = isa >= Isa::avx512 ? fma_rounds_avx512 : isa == Isa::avx2 ? fma_rounds_avx2 : fma_rounds_reference;
+double measure_peak(Isa isa, double milliseconds, Precision precision) {
+  require_precision(precision, isa);
+  double (*const rounds)(int64_t) = precision == Precision::bf16 ? fma_rounds_avx512_bf16
+                                    : isa >= Isa::avx512         ? fma_rounds_avx512
+                                    : isa == Isa::avx2           ? fma_rounds_avx2
+                                                                 : fma_rounds_reference;
   constexpr int64_t steps = 200'000;
   const auto begin = Clock::now();
   double operations = 0, ms = 0;

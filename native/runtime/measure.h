@@ -22,8 +22,8 @@ struct MeasureOptions {
 /** Milliseconds of each run, around Plan::run alone. */
 std::vector<double> measure(Plan& plan, const MeasureOptions& options);
 
-/** FMA peak of the calling thread in GFLOP/s, register-resident, for that level; the best of several short rounds. */
-double measure_peak(Isa isa, double milliseconds);
+/** Peak of the calling thread in GFLOP/s, register-resident, for that level; the average. Throws Error("ERR_PRECISION"). */
+double measure_peak(Isa isa, double milliseconds, Precision precision = Precision::f32);
 
 enum class Pass { forward, data_gradient, weight_gradient };
 
@@ -35,6 +35,7 @@ struct ConvBenchmark {
   Pass pass;
   int threads;
   int runs;
+  Precision precision = Precision::f32;  // of a dense forward pass
 };
 
 struct ConvTimes {
@@ -42,7 +43,7 @@ struct ConvTimes {
   std::vector<double> ms;
 };
 
-/** Times one convolution kernel on random data, SAME padding, weights packed beforehand. Throws Error("ERR_ARGUMENT"). */
+/** Times one convolution kernel on random data, SAME padding, weights packed beforehand. Throws Error: ERR_MEMORY, ERR_PRECISION. */
 ConvTimes benchmark_conv(const ConvBenchmark& options, Isa isa);
 
 }  // namespace tvn

@@ -1,5 +1,7 @@
 #include "core/simd/avx2.h"
 //
+#include "core/simd/words_f32.inl"
+//
 #include "runtime/peak.inl"
 
 namespace tvn {

@@ -45,6 +45,7 @@ size_t largest_pair(const std::vector<Lifetime>& lifetimes, int steps) {
 }  // namespace
 
 Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
+  require_precision(options.precision, options.isa);
   check(graph);  // the passes rely on a legal graph
   Graph fused = graph;
   fuse_for_inference(fused, values, options.passes);
@@ -55,7 +56,7 @@ Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : op
   for (const ParameterInfo& parameter : program_.parameters) weights += static_cast<size_t>(parameter.size);
   require_memory((largest + weights) * sizeof(float));
   for (const Node& node : program_.nodes)
-    layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads}));
+    layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads, options.precision}));
   operands_.resize(layers_.size());
   bind_parameters(values);
   bind_tensors();
@@ -151,7 +152,7 @@ void Plan::describe(const Graph& before) {
       if (x >= 0) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
     for (const int p : node.parameters)
       if (p >= 0) bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
-    const LayerOptions how{options_.batch, Purpose::inference, options_.isa, options_.threads};
+    const LayerOptions how{options_.batch, Purpose::inference, options_.isa, options_.threads, options_.precision};
     stages_.push_back({node.name, std::move(ops), std::string(row(node.kind).kind), describe_shapes(program_, node), layers_[i]->kernel(),
                        refused_kernels(program_, node, how, layers_[i]->kernel()), multiply_accumulates(program_, node) * options_.batch,
                        bytes});

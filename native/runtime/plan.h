@@ -17,6 +17,7 @@ struct PlanOptions {
   int64_t batch;
   int threads;
   Isa isa;
+  Precision precision = Precision::f32;
   PassSet passes = all_passes;
 };
 
@@ -34,7 +35,7 @@ struct Stage {
 
 class Plan {
  public:
-  /** Throws Error: ERR_GRAPH_INVALID, ERR_MEMORY. The values are read here and not needed afterwards. */
+  /** Throws Error: ERR_GRAPH_INVALID, ERR_MEMORY, ERR_PRECISION. The values are read here and not needed afterwards. */
   Plan(Graph graph, ParameterValues values, const PlanOptions& options);
 
   int64_t clip_bytes() const { return options_.batch * program_.shape(program_.input).size(); }

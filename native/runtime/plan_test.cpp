@@ -46,6 +46,38 @@ TEST_F(PlanTest, AgreesWithTheGraphRunOpByOp) {
   }
 }
 
+TEST_F(PlanTest, InBf16AgreesToTwoDigits) {
+  if (allowed_isa() < Isa::avx512_bf16) {
+    try {
+      Plan plan(graph_, values_, {1, 1, allowed_isa(), Precision::bf16});
+      FAIL() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.code(), "ERR_PRECISION");
+    }
+    return;
+  }
+  const auto in_bf16 = [](const Plan& plan) {
+    return std::count_if(plan.stages().begin(), plan.stages().end(),
+                         [](const Stage& stage) { return stage.kernel.find("bf16") != std::string::npos; });
+  };
+  const auto clips = test::random_clips(random_, graph_, 3);
+  const auto want = test::run_graph(graph_, values_, clips, 3);
+  double largest = 0;
+  for (const float logit : want) largest = std::fmax(largest, std::fabs(logit));
+  std::vector<float> first;
+  for (const int threads : {1, 2, 3}) {
+    Plan plan(graph_, values_, {3, threads, allowed_isa(), Precision::bf16}), f32(graph_, values_, {3, threads, allowed_isa()});
+    EXPECT_GE(in_bf16(plan), 4);
+    EXPECT_EQ(in_bf16(f32), 0);
+    EXPECT_LT(plan.weight_bytes(), f32.weight_bytes());
+    const auto got = run(plan, clips);
+    for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 2e-2 * largest) << "logit " << i;
+    if (first.empty()) first = got;
+    EXPECT_EQ(got, first) << "bit-identical for any number of threads";
+    EXPECT_NE(got, run(f32, clips));
+  }
+}
+
 TEST_F(PlanTest, TakesItsParametersByValue) {
   const auto clips = test::random_clips(random_, graph_, 1);
   Plan plan(graph_, values_, {1, 1, allowed_isa()});
@@ -105,6 +137,10 @@ TEST(Peak, OfEveryAllowedLevel) {
     if (isa > allowed_isa()) continue;
     EXPECT_GT(measure_peak(isa, 5), 0.1) << isa_name(isa);
   }
+  if (allowed_isa() >= Isa::avx512_bf16)
+    EXPECT_GT(measure_peak(Isa::avx512_bf16, 5, Precision::bf16), 0.1);
+  else
+    EXPECT_THROW(measure_peak(allowed_isa(), 5, Precision::bf16), Error);
 }
 
 }  // namespace

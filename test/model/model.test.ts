@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
 import { loadModel, type Model } from '../../lib/model/model.js'
 import { readSafetensors, type Tensor } from '../../lib/model/safetensors.js'
+import { native } from '../../lib/native.js'
 
 const path = new URL('../fixtures/golden/maxpool-temporal-conv-squeeze.safetensors', import.meta.url).pathname
 
@@ -76,6 +77,19 @@ describe('model', () => {
       expect(error.message).to.include(option)
     })
   }
+
+  it('runs in bf16 where the CPU can, close to f32, and says where it cannot', async () => {
+    if (native().cpu().isa !== 'avx512_bf16') {
+      expect((await refusal(() => loadModel(path, { precision: 'bf16' }))).code).to.equal('ERR_PRECISION')
+      return
+    }
+    using bf16 = await loadModel(path, { precision: 'bf16' })
+    expect(bf16.precision).to.equal('bf16')
+    const got = await bf16.logits(bytes, clips.shape)
+    const largest = Math.max(...expected.map(Math.abs))
+    expect(got).to.not.deep.equal(expected)
+    got.forEach((logit, i) => expect(logit).to.be.closeTo(expected[i] as number, 3e-2 * largest))
+  })
 
   it('names a video that is missing', async () => {
     const error = await refusal(() => model.predict('/nowhere/clip.mp4'))

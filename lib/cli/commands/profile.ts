@@ -41,7 +41,7 @@ export const command = defineCommand({
     const { stages, peak } = await inference.withPlan(async (plan) => {
       output.progress('measuring the peak of this machine')
       const slices: number[] = []
-      while (slices.length < peakSlices) slices.push(await native().measurePeak(1))
+      while (slices.length < peakSlices) slices.push(await native().measurePeak(1, options.precision))
       const peak = median(slices) * options.threads
       throwIfAborted(signal)
       output.progress('timing the stages')

@@ -1,9 +1,9 @@
 import { train } from '../../train/train.js'
-import { defineCommand, required, value } from '../command.js'
+import { defineCommand, required, value, withDefault } from '../command.js'
 import { metricsText, warnQuarantined } from '../metrics-text.js'
 import { showProgress } from '../progress.js'
-import { dataOption, precisionOption, seedOption, threadsOption } from '../shared-options.js'
-import { count, text } from '../values.js'
+import { dataOption, seedOption, threadsOption } from '../shared-options.js'
+import { count, oneOf, text } from '../values.js'
 
 export const command = defineCommand({
   name: 'train',
@@ -19,7 +19,7 @@ export const command = defineCommand({
     epochs: value('N', 'passes over the training videos', count(1, 1_000_000)),
     iterations: value('N', 'batches to train on (default: 2000)', count(1, 1_000_000_000)),
     initFrom: value('FILE', 'model file whose weights are the start wherever name and shape agree', text),
-    precision: precisionOption,
+    precision: withDefault(value('P', 'arithmetic: f32', oneOf('f32')), 'f32'),
     threads: threadsOption,
     seed: seedOption,
   },

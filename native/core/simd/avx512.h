@@ -1,14 +1,16 @@
 // Vectors of 16 floats. Include from *_avx512.cpp only, before the kernel body (*.inl), which then compiles in namespace
-// tvn::avx512. The sibling avx2.h has the same names, so one body serves both.
+// tvn::avx512. The sibling avx2.h has the same names, so one body serves both. avx512_bf16.h has all of this in a namespace of its own.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 
+#ifndef TVN_ISA
 #define TVN_ISA avx512
+#endif
 
-namespace tvn::avx512 {
+namespace tvn::TVN_ISA {
 
 constexpr int lanes = 16;
 constexpr int registers = 32;
@@ -72,4 +74,4 @@ inline float sum(Vec a) {
   return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
 
-}  // namespace tvn::avx512
+}  // namespace tvn::TVN_ISA

@@ -20,6 +20,10 @@ extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, co
 extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx512
+namespace avx512_bf16 {
+extern const ConvSumKernel conv_sum;
+extern const ConvKernel<ConvForwardArgs> conv_forward;
+}  // namespace avx512_bf16
 
 namespace {
 
@@ -52,11 +56,9 @@ bool direct_only() {
 
 std::span<const ConvSumKernel> conv_sum_kernels() {
   static const ConvSumKernel list[] = {
-      avx512::conv_sum_strassen,
-      avx512::conv_sum,
-      avx2::conv_sum_strassen,
-      avx2::conv_sum,
-      {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
+      avx512_bf16::conv_sum, avx512::conv_sum_strassen,
+      avx512::conv_sum,      avx2::conv_sum_strassen,
+      avx2::conv_sum,        {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
   };
   return list;
 }
@@ -64,6 +66,7 @@ std::span<const ConvSumKernel> conv_sum_kernels() {
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {
       avx512::conv_forward_winograd,
+      avx512_bf16::conv_forward,
       avx512::conv_forward_strassen,
       avx512::conv_forward,
       avx2::conv_forward_winograd,

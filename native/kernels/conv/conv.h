@@ -4,6 +4,7 @@
 //
 // over the taps that fall inside x. x, y, dx, dy are NTHWC, w is [KT,KH,KW,C,OC], all f32, none overlap. Every element of a
 // result is summed in an order that depends on the shape alone, so results are bit-identical for any number of threads.
+// bf16 kernels round x and w to bf16 and sum in f32.
 // A kernel is made of four functions because weights are packed once (per step in training) and scratch is planned ahead.
 // Sizes are in floats; `scratch` is aligned to a cache line.
 #pragma once
@@ -61,8 +62,9 @@ struct ConvKernel {
   void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
   std::size_t (*scratch_size)(const ConvShape&, int threads);
   void (*run)(const ConvShape&, const Args&, ThreadPool&);
-  bool (*supports)(const ConvShape&) = nullptr;  // null: every shape
-  bool (*pays)(const ConvShape&) = nullptr;      // of the supported shapes, those where it is the kernel to choose; null: all
+  bool (*supports)(const ConvShape&) = nullptr;         // null: every shape
+  bool (*pays)(const ConvShape&, Precision) = nullptr;  // of the supported shapes, those where it is the kernel to choose; null: all
+  Precision precision = Precision::f32;                 // bf16: x and w are rounded to it; f32 kernels serve bf16 where they pay
 };
 
 /** TVN_CONVOLUTION=direct: neither Winograd nor Strassen anywhere. */
@@ -70,9 +72,9 @@ bool direct_only();
 
 /** The first kernel of a list that is allowed and pays; the last one always does. */
 template <class K, class S>
-const K& select(std::span<const K> list, Isa allowed, const S& shape) {
+const K& select(std::span<const K> list, Isa allowed, const S& shape, Precision precision = Precision::f32) {
   for (const K& kernel : list)
-    if (kernel.isa <= allowed && (!kernel.pays || (!direct_only() && kernel.pays(shape)))) return kernel;
+    if (kernel.isa <= allowed && kernel.precision <= precision && (!kernel.pays || kernel.pays(shape, precision))) return kernel;
   return list.back();
 }
 
@@ -101,7 +103,8 @@ struct ConvSumKernel {
   void (*pack)(const ConvShape&, const float* w, float* packed, ThreadPool&);
   std::size_t (*scratch_size)(const ConvSumShape&, int threads);
   void (*run)(const ConvSumShape&, const ConvSumArgs&, ThreadPool&);
-  bool (*pays)(const ConvSumShape&) = nullptr;  // null: always
+  bool (*pays)(const ConvSumShape&, Precision) = nullptr;  // null: always
+  Precision precision = Precision::f32;
 };
 
 std::span<const ConvSumKernel> conv_sum_kernels();

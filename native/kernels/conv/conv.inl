@@ -5,11 +5,12 @@
 // (conv_tile.inl), rows × columns of dw for the weight gradient (conv_update.inl). The order in which a sum is formed follows from
 // shape and instruction set: neither the tile nor the thread that computes it matters.
 //
-// Scratch: per thread two offsets for every position of a block (three for a sum of two) and a copy of its input, at most 64 Ki floats
+// Scratch: per thread two offsets for every position of a block (three for a sum of two) and a copy of its input, at most 64 Ki words
 // (weight gradient: 256 Ki) or one window if that is more; for the weight gradient also copies of dw, together at most 1 Mi floats, or one
 // where it lies transposed.
 #include "core/simd/common.inl"
 #include "core/simd/math.inl"
+#include "core/simd/words_f32.inl"
 //
 #include "kernels/conv/conv_geometry.inl"
 //
@@ -20,6 +21,7 @@
 //
 #include "kernels/conv/conv_forward.inl"
 //
+#include "kernels/conv/conv_data_gradient.inl"
 #include "kernels/conv/conv_weight_gradient.inl"
 #include "kernels/conv/matrix_tile.inl"
 //

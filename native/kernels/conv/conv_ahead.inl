@@ -44,10 +44,11 @@ struct Prefetch {
 /** Shares out regions over `calls` of `iterations` each. */
 class Ahead {
  public:
+  Ahead() = default;
   Ahead(Region first_region, Region second_region, int64_t calls, int64_t iterations) : now(first_region), later(second_region) {
     if (rows(now) == 0) advance();
     const int64_t floats = rows(first_region) * first_region.row + rows(second_region) * second_region.row;
-    if (floats > 2 * block_floats) return;  // it would drive this block out of L2
+    if (floats > 2 * block_words) return;  // it would drive this block out of L2
     const int64_t bytes = floats * static_cast<int64_t>(sizeof(float));
     span = ceil_div(bytes, larger(calls, 1));
     step = ceil_div(span, larger(iterations, 1));
@@ -73,7 +74,7 @@ class Ahead {
     t = h = 0;
   }
 
-  Region now, later;
+  Region now{}, later{};
   int64_t t = 0, h = 0, offset = 0, span = 0, step = 0;
 };
 

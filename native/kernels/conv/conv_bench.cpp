@@ -148,7 +148,7 @@ void run(benchmark::State& state, const ConvKernel<Args>& kernel, const ConvShap
   Buffer<float> packed(kernel.packed_size(s)), scratch(kernel.scratch_size(s, threads));
   if (kernel.pack) kernel.pack(s, data.w.data(), packed.data(), pool);
   const Args args = arguments(kernel, data, packed.data(), scratch.data());
-  const double peak = measure_peak(kernel.isa, 20) * threads;
+  const double peak = measure_peak(kernel.isa, 20, kernel.precision) * threads;
   double seconds = 1e9;
   for (auto _ : state) {
     const auto begin = Clock::now();

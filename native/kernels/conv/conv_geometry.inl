@@ -1,4 +1,5 @@
-// Where the positions of a convolution read and write: axes, blocks of positions, and the padded copy of what a block reads.
+// Where the positions of a convolution read and write: axes, blocks of positions, and the padded copy of what a block reads. Tensors
+// have floats, copies have words (core/simd/words_*.inl).
 #include <cstring>
 
 #include "kernels/conv/conv.h"
@@ -6,7 +7,7 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-constexpr int64_t block_floats = 64 << 10;  // of input under a block, which with its weights should stay in L2
+constexpr int64_t block_words = 64 << 10;  // of input under a block, which with its weights should stay in L2
 
 /** Output o of an axis reads inputs o·stride − pad + [0, taps) and lands at first + o·step of `target`. pad may be negative. */
 struct Axis {
@@ -22,6 +23,10 @@ constexpr bool is_copied(const Axis& a) {
 
 /** Inputs under `outputs` consecutive outputs. */
 constexpr int64_t extent(const Axis& a, int64_t outputs) { return (outputs - 1) * a.stride + larger(a.taps, 1); }
+
+/** Whether a view has only those inputs that are read, instead of all of them: where a copy is needed anyway and a stride skips some. */
+constexpr bool is_picked(const Axis& a) { return converts && a.taps <= 1; }
+constexpr int64_t view_extent(const Axis& a, int64_t outputs) { return is_picked(a) ? outputs : extent(a, outputs); }
 
 /** What the three passes come down to: a convolution whose results land on a grid in their tensor. */
 struct Problem {
@@ -83,10 +88,10 @@ constexpr Block block(const Problem& p, const Grid& g, int64_t i) {
 }
 
 /**
- * Blocks of at most `max_positions` positions that read at most `max_floats` of input (but at least one window). Starting from one
+ * Blocks of at most `max_positions` positions that read at most `max_words` of input (but at least one window). Starting from one
  * position, the axis whose halo shrinks most grows while it fits: what blocks read in common is read least often.
  */
-inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
+inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_words) {
   if (positions(p) == 0) return {};
   const Axis* axes[] = {&p.w, &p.h, &p.t};
   int64_t size[] = {1, 1, 1};
@@ -100,7 +105,8 @@ inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
         const int64_t grown = smaller(size[i] + ceil_div(size[i] * half_steps, 2), axes[i]->out);
         if (grown == size[i]) continue;
         const auto with = [&](int j) { return j == i ? grown : size[j]; };
-        if (product(with) > max_positions || product([&](int j) { return extent(*axes[j], with(j)); }) * p.c > max_floats) continue;
+        if (product(with) > max_positions || product([&](int j) { return view_extent(*axes[j], with(j)); }) * words(p.c) > max_words)
+          continue;
         const double before = static_cast<double>(extent(*axes[i], size[i])) / static_cast<double>(size[i]);
         const double halo = static_cast<double>(extent(*axes[i], grown)) / static_cast<double>(grown) / before;
         if (halo < least) {
@@ -119,73 +125,82 @@ inline Grid cut(const Problem& p, int64_t max_positions, int64_t max_floats) {
   return g;
 }
 
-/** The input under a block: pitches in floats. Window (kt, kh, ·) of a position is one run of w.taps·c floats if pitch_w = c. */
+/** The input under a block, distances in words. Window (kt, kh, ·) of a position is one run of w.taps·words(c) words. */
 struct View {
   const float* origin;
-  int64_t pitch_t, pitch_h, pitch_w;
+  int64_t pitch_t, pitch_h;        // from one tap to the next
+  int64_t step_t, step_h, step_w;  // from one position to the next
 };
 
 /**
- * Floats from one pixel of a copy to the next. Pixels 4 KB apart would share the sets of the L1 cache, and a tile reads many at once;
+ * Words from one pixel of a copy to the next. Pixels 4 KB apart would share the sets of the L1 cache, and a tile reads many at once;
  * rows of one pixel can be spread.
  */
-constexpr int64_t copy_pitch(const Problem& p) { return p.w.taps == 1 && p.c % 1024 == 0 ? p.c + 16 : p.c; }
+constexpr int64_t copy_pitch(const Problem& p) { return words(p.c) + (p.w.taps == 1 && words(p.c) % 1024 == 0 ? 16 : 0); }
 
 /** Whether any block needs a copy. */
 constexpr bool needs_copy(const Problem& p) {
   const auto inside = [](const Axis& a) { return a.pad == 0 && extent(a, a.out) <= a.in; };
-  return !inside(p.t) || !inside(p.h) || !inside(p.w) || copy_pitch(p) != p.c;
+  return converts || !inside(p.t) || !inside(p.h) || !inside(p.w) || copy_pitch(p) != p.c;
 }
 
-/** The view of a block: x itself where all of it lies inside and is well spaced, else a copy with zeros for padding. */
+/** The view of a block: x itself where it holds words and all of it lies inside and is well spaced, else a copy with zeros for padding. */
 inline View view(const Problem& p, const Block& b, const float* x, float* copy) {
   const int64_t pitch_h = p.w.in * p.c, pitch_t = p.h.in * pitch_h;
   const float* image = x + b.n * p.t.in * pitch_t;
   struct Span {
-    int64_t begin, size, first, last;  // first, last: the part inside x
+    int64_t begin, every, size;  // inputs begin + i·every, i < size
+    int64_t first, last;         // of i: the part inside x
   };
   const auto span = [](const Axis& a, Block::Range r) {
-    const int64_t begin = r.begin * a.stride - a.pad, size = extent(a, r.size);
-    const int64_t first = smaller(larger(begin, 0), begin + size);
-    return Span{begin, size, first, larger(smaller(begin + size, a.in), first)};
+    const int64_t begin = r.begin * a.stride - a.pad, every = is_picked(a) ? a.stride : 1, size = view_extent(a, r.size);
+    const auto up_to = [&](int64_t input) { return begin < input ? smaller(ceil_div(input - begin, every), size) : 0; };
+    return Span{begin, every, size, up_to(0), up_to(a.in)};
   };
   const Span t = span(p.t, b.t), h = span(p.h, b.h), w = span(p.w, b.w);
   const auto inside = [](const Span& s) { return s.last - s.first == s.size; };
-  const int64_t pitch = copy_pitch(p);
-  if (inside(t) && inside(h) && inside(w) && pitch == p.c)
-    return {image + t.begin * pitch_t + h.begin * pitch_h + w.begin * p.c, pitch_t, pitch_h, p.c};
+  const int64_t pitch = copy_pitch(p), width = w.size * pitch;
+  const auto view_of = [&](const float* origin, int64_t view_pitch_t, int64_t view_pitch_h, int64_t view_pitch_w) {
+    const auto step = [](const Axis& a, const Span& s, int64_t view_pitch) { return a.stride / s.every * view_pitch; };
+    return View{origin, view_pitch_t, view_pitch_h, step(p.t, t, view_pitch_t), step(p.h, h, view_pitch_h), step(p.w, w, view_pitch_w)};
+  };
+  if (!converts && inside(t) && inside(h) && inside(w) && pitch == p.c)
+    return view_of(image + t.begin * pitch_t + h.begin * pitch_h + w.begin * p.c, pitch_t, pitch_h, p.c);
 
-  const auto bytes = [](int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  const auto clear = [](float* at, int64_t count) { std::memset(at, 0, static_cast<std::size_t>(count) * sizeof(float)); };
+  const int64_t before = w.first * pitch, count = w.last - w.first, end = w.last * pitch;
+  const bool one_run = pitch * channels_per_word == p.c && w.every == 1;
   float* to = copy;
-  for (int64_t i = t.begin; i < t.begin + t.size; i++)
-    for (int64_t j = h.begin; j < h.begin + h.size; j++, to += w.size * pitch) {
+  for (int64_t i = 0; i < t.size; i++)
+    for (int64_t j = 0; j < h.size; j++, to += width) {
       if (i < t.first || i >= t.last || j < h.first || j >= h.last) {
-        std::memset(to, 0, bytes(w.size * pitch));
+        clear(to, width);
         continue;
       }
-      const float* from = image + i * pitch_t + j * pitch_h + w.first * p.c;
-      const int64_t before = (w.first - w.begin) * pitch, count = w.last - w.first, end = before + count * pitch;
-      std::memset(to, 0, bytes(before));
-      if (pitch == p.c)
-        std::memcpy(to + before, from, bytes(count * p.c));
+      const float* from =
+          image + (t.begin + i * t.every) * pitch_t + (h.begin + j * h.every) * pitch_h + (w.begin + w.first * w.every) * p.c;
+      clear(to, before);
+      if (one_run)
+        to_words(to + before, from, count * p.c);
       else
-        for (int64_t k = 0; k < count; k++) std::memcpy(to + before + k * pitch, from + k * p.c, bytes(p.c));
-      std::memset(to + end, 0, bytes(w.size * pitch - end));
+        for (int64_t k = 0; k < count; k++) to_words(to + before + k * pitch, from + k * w.every * p.c, p.c);
+      clear(to + end, width - end);
     }
-  return {copy, h.size * w.size * pitch, w.size * pitch, pitch};
+  return view_of(copy, h.size * width, width, pitch);
 }
 
-/** Where the positions of a block, in order, read (from the view's origin) and write (from the start of the target), in floats. */
+/** Where the positions of a block, in order, read (from the view's origin, in words) and write (from the start of the target, in floats).
+ */
 inline void offsets(const Problem& p, const Block& b, const View& v, int64_t* __restrict read, int64_t* __restrict write) {
-  const int64_t read_step = p.w.stride * v.pitch_w, write_step = p.w.step * p.oc, size = b.w.size;
+  const int64_t write_step = p.w.step * p.oc, size = b.w.size;
   for (int64_t t = 0; t < b.t.size; t++)
     for (int64_t h = 0; h < b.h.size; h++) {
-      const int64_t from = t * p.t.stride * v.pitch_t + h * p.h.stride * v.pitch_h;
+      const int64_t from = t * v.step_t + h * v.step_h;
       const int64_t frame = b.n * p.t.target + p.t.first + (b.t.begin + t) * p.t.step;
       const int64_t row = frame * p.h.target + p.h.first + (b.h.begin + h) * p.h.step;
       const int64_t to = (row * p.w.target + p.w.first + b.w.begin * p.w.step) * p.oc;
       for (int64_t w = 0; w < size; w++) {
-        read[w] = from + w * read_step;
+        read[w] = from + w * v.step_w;
         write[w] = to + w * write_step;
       }
       read += size;

@@ -2,6 +2,7 @@
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_reference.h"
+#include "test/bf16.h"
 #include "test/guarded_buffer.h"
 #include "test/kernels.h"
 #include "test/random.h"
@@ -28,11 +29,15 @@ void check(const ConvSumShape& s, Random& random) {
   const Function function = static_cast<Function>(random.bits() % 4);
   const auto maybe = [](bool with, const auto& values) { return with ? values.data() : nullptr; };
 
-  std::vector<double> want(static_cast<size_t>(y.size()));
-  const auto xd = to_double(x), wd = to_double(w), bd = to_double(bias), sd = to_double(scale), x2d = to_double(x2), w2d = to_double(w2),
-             b2d = to_double(bias2);
-  conv_sum_reference<double>(s, xd.data(), wd.data(), maybe(with_bias, bd), maybe(with_scale, sd), x2d.data(), w2d.data(),
-                             maybe(with_bias, b2d), function, want.data());
+  const auto reference = [&](const auto& to_reference) {
+    std::vector<double> result(static_cast<size_t>(y.size()));
+    const std::vector<double> xd = to_reference(x), wd = to_reference(w), x2d = to_reference(x2), w2d = to_reference(w2);
+    const auto bd = to_double(bias), sd = to_double(scale), b2d = to_double(bias2);
+    conv_sum_reference<double>(s, xd.data(), wd.data(), maybe(with_bias, bd), maybe(with_scale, sd), x2d.data(), w2d.data(),
+                               maybe(with_bias, b2d), function, result.data());
+    return result;
+  };
+  const std::vector<double> want = reference(to_double), want_bf16 = reference(bf16_to_double);
   const double terms = static_cast<double>(s.expand.x.c + s.shortcut.x.c + 3);
 
   for_each_kernel(conv_sum_kernels(), [&](const auto& kernel) {
@@ -52,7 +57,9 @@ void check(const ConvSumShape& s, Random& random) {
       return got;
     };
     const auto got = run(1);
-    expect_close(got, want, {.terms = terms, .scale = std::fmax(1, std::sqrt(terms) / 3)});
+    const bool bf16 = kernel.precision == Precision::bf16;
+    expect_close(got, bf16 ? want_bf16 : want, {.terms = terms, .scale = std::fmax(1, std::sqrt(terms) / 3)});
+    if (bf16) expect_close(got, want, {.terms = terms, .factor = 0x1p16});
     for (const int threads : {2, 3}) expect_same_bits(run(threads), got);
   });
 }

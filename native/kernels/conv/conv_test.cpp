@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "kernels/conv/conv_reference.h"
+#include "test/bf16.h"
 #include "test/gradient.h"
 #include "test/guarded_buffer.h"
 #include "test/kernels.h"
@@ -43,7 +45,7 @@ struct Case {
   bool with_bias, with_residual, with_scale, accumulate;
   Function function;
   GuardedBuffer<float> x, w, bias, residual, scale, dy, dx_before;
-  std::vector<double> y, dx, dw, db;
+  std::vector<double> y, y_bf16, dx, dw, db;
 
   Case(const ConvShape& of, Random& random)
       : s(of),
@@ -61,13 +63,18 @@ struct Case {
         dy(random.buffer(s.y.size(), misalign)),
         dx_before(random.buffer(s.x.size(), misalign)),
         y(dy.size()),
+        y_bf16(dy.size()),
         dx(to_double(dx_before)),
         dw(w.size()),
         db(bias.size()) {
     const std::vector<double> xd = to_double(x), wd = to_double(w), bd = to_double(bias), rd = to_double(residual), sd = to_double(scale),
                               dyd = to_double(dy);
-    conv_forward_reference(s, xd.data(), wd.data(), with_bias ? bd.data() : nullptr, with_residual ? rd.data() : nullptr, function,
-                           y.data(), with_scale ? sd.data() : nullptr);
+    const auto reference = [&](const std::vector<double>& of_x, const std::vector<double>& of_w, std::vector<double>& result) {
+      conv_forward_reference(s, of_x.data(), of_w.data(), with_bias ? bd.data() : nullptr, with_residual ? rd.data() : nullptr, function,
+                             result.data(), with_scale ? sd.data() : nullptr);
+    };
+    reference(xd, wd, y);
+    reference(bf16_to_double(x), bf16_to_double(w), y_bf16);
     conv_data_gradient_reference(s, dyd.data(), wd.data(), accumulate, dx.data());
     conv_weight_gradient_reference(s, xd.data(), dyd.data(), dw.data(), db.data());
   }
@@ -139,7 +146,10 @@ void check(const ConvShape& s, Random& random) {
   for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
     if (kernel.supports && !kernel.supports(s)) return;
     const auto y = same_for_all_thread_counts([&](ThreadPool& pool) { return c.forward(kernel, pool); });
-    expect_close(y, c.y, chain(with_bias_and_residual * spread(kernel)));
+    const bool bf16 = kernel.precision == Precision::bf16;
+    expect_close(y, bf16 ? c.y_bf16 : c.y, chain(with_bias_and_residual * spread(kernel)));
+    // every product has an error of its own from the rounding of x and w
+    if (bf16) expect_close(y, c.y, {.terms = static_cast<double>(with_bias_and_residual), .factor = 0x1p16});
   });
   for_each_kernel(conv_data_gradient_kernels(), [&](const auto& kernel) {
     if (kernel.supports && !kernel.supports(s)) return;
@@ -237,7 +247,7 @@ TEST(Conv, WinogradAndStrassenKeepFiveDigits) {
     ThreadPool pool(1);
     for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
       if (!kernel.supports || !kernel.supports(s)) return;
-      EXPECT_TRUE(kernel.pays(s));
+      EXPECT_TRUE(kernel.pays(s, Precision::f32));
       GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))),
           y(s.y.size());
       kernel.pack(s, w.data(), packed.data(), pool);
@@ -257,6 +267,52 @@ TEST(Conv, DirectEverywhere) {
   unsetenv("TVN_CONVOLUTION");
   EXPECT_EQ(before.find("winograd") != std::string::npos, allowed_isa() >= Isa::avx2) << before;
   EXPECT_EQ(off.find("winograd"), std::string::npos) << off;
+}
+
+TEST(Conv, Bf16IsChosenWhereItIsAskedForAndFaster) {
+  const auto chosen = [](const ConvShape& s, Precision precision) {
+    return std::string(select(conv_forward_kernels(), allowed_isa(), s, precision).name);
+  };
+  const auto is_bf16 = [&](const ConvShape& s, Precision precision) { return chosen(s, precision).find("bf16") != std::string::npos; };
+  const ConvShape pointwise = shape({1, 1, 22, 22, 64}, 64, 1, 1, 1, 1, 1, 1), strided = shape({1, 1, 56, 56, 64}, 64, 1, 4, 4, 1, 2, 2),
+                  clip = shape({1, 1, 22, 22, 3}, 64, 1, 1, 1, 1, 1, 1), winograd = shape({1, 1, 56, 56, 64}, 64, 1, 5, 5, 1, 1, 1);
+  const bool possible = allowed_isa() >= Isa::avx512_bf16;
+  EXPECT_EQ(is_bf16(pointwise, Precision::bf16), possible);
+  EXPECT_EQ(is_bf16(strided, Precision::bf16), possible);
+  EXPECT_FALSE(is_bf16(clip, Precision::bf16));
+  EXPECT_FALSE(is_bf16(winograd, Precision::bf16));
+  EXPECT_EQ(chosen(winograd, Precision::bf16), chosen(winograd, Precision::f32));
+  for (const ConvShape& s : {pointwise, strided, clip, winograd}) EXPECT_FALSE(is_bf16(s, Precision::f32));
+  const ConvSumShape sum{pointwise, pointwise};
+  EXPECT_EQ(select(conv_sum_kernels(), allowed_isa(), sum, Precision::f32).precision, Precision::f32);
+  EXPECT_EQ(select(conv_sum_kernels(), allowed_isa(), sum, Precision::bf16).precision == Precision::bf16, possible);
+}
+
+TEST(Conv, Bf16RoundsToTheNearestEven) {
+  Random random;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values = {0,         -0.0f,    1,         0x1.01p0f,   0x1.03p0f,   0x1.010002p0f,   0x1.00fffep0f,
+                               0x1p-140f, infinity, -infinity, 0x1.fep127f, 0x1.ffp127f, -0x1.fffffep127f};
+  while (values.size() < 4099) {
+    const float value = std::bit_cast<float>(static_cast<uint32_t>(random.bits()));
+    if (!std::isnan(value)) values.push_back(value);
+  }
+  const int64_t count = static_cast<int64_t>(values.size());
+  const ConvShape as_x = shape({1, 1, 1, count, 1}, 1, 1, 1, 1, 1, 1, 1), as_w = shape({1, 1, 1, 1, 1}, count, 1, 1, 1, 1, 1, 1);
+  const float one = 1;
+  ThreadPool pool(1);
+  for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
+    if (kernel.precision != Precision::bf16) return;
+    const auto expect_rounded = [&](const ConvShape& s, const float* x, const float* w) {
+      GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))),
+          y(count);
+      kernel.pack(s, w, packed.data(), pool);
+      kernel.run(s, {x, packed.data(), nullptr, nullptr, Function::none, y.data(), scratch.data()}, pool);
+      for (size_t i = 0; i < values.size(); i++) EXPECT_EQ(y[i], rounded_to_bf16(values[i])) << values[i];
+    };
+    expect_rounded(as_x, values.data(), &one);
+    expect_rounded(as_w, &one, values.data());
+  });
 }
 
 TEST(Conv, NanSurvivesEveryFunction) {

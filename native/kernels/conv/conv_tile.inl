@@ -24,10 +24,10 @@ constexpr int widest = registers == 32 ? 4 : 3;  // vectors of a panel
 constexpr int max_rows(int64_t vectors) { return static_cast<int>(smaller(12, (registers - 1 - vectors) / vectors)); }
 
 struct Tile {
-  const float* x;
-  int64_t kt, kh, run;  // a window: kt·kh runs of floats
-  int64_t pitch_t, pitch_h;
-  Function function;
+  const float* x = nullptr;
+  int64_t kt = 0, kh = 0, run = 0;  // a window: kt·kh runs of words
+  int64_t pitch_t = 0, pitch_h = 0;
+  Function function = Function::none;
   // for each panel of output channels
   const float* w = nullptr;      // packed
   const float* bias = nullptr;   // from here on at the panel's first channel; null for none
@@ -70,7 +70,7 @@ void tile(const Tile& a) {
     for (int r = 0; r < R; r++) {
       const Vec x = x_of(row[r]);
 #pragma GCC unroll 4
-      for (int q = 0; q < Q; q++) sum[r][q] = fma(x, b[q], sum[r][q]);
+      for (int q = 0; q < Q; q++) sum[r][q] = multiply_add(x, b[q], sum[r][q]);
     }
     w += Q * lanes;
   };

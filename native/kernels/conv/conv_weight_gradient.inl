@@ -33,7 +33,7 @@ struct WeightGradientPlan {
 
   explicit WeightGradientPlan(const ConvShape& s) : p(forward_problem(s)) {
     // Every block reads and writes all of dw: the larger it is, the more positions a block must have.
-    const int64_t most_floats = needs_copy(p) ? larger(block_floats, smaller(size(), 4 * block_floats)) : INT64_MAX / 4;
+    const int64_t most_floats = needs_copy(p) ? larger(block_words, smaller(size(), 4 * block_words)) : INT64_MAX / 4;
     grid = cut(p, size() < (128 << 10) ? 192 : 384, most_floats);
     run = p.w.taps * p.c;
     runs = p.t.taps * p.h.taps;
@@ -163,7 +163,7 @@ class WeightGradient {
   void add(const Share& share, const View& v, const int64_t* read, const int64_t* write, int64_t n, bool start, Ahead& ahead) const {
     const Problem& p = plan.p;
     const Cut rows(plan.run, rows_of_tile());
-    const int64_t together = larger(1, block_floats / (n * rows_of_tile()));  // tiles whose part of x stays in L2
+    const int64_t together = larger(1, block_words / (n * rows_of_tile()));  // tiles whose part of x stays in L2
     for (int64_t j = share.first_tile, end; j < share.last_tile; j = end) {
       end = smaller(j + together, share.last_tile);
       for (int64_t i = share.first_panel; i < share.last_panel; i++) {

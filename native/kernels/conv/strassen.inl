@@ -107,7 +107,7 @@ void strassen_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& 
   const PixelSource source{strassen_matrix(s), a.x, a.packed, a.bias};
   strassen(&source, 1, {a.scale, a.residual, a.function, a.y, a.scratch}, pool);
 }
-bool strassen_forward_pays(const ConvShape& s) { return strassen_supports(s) && strassen_levels(s) > 0; }
+bool strassen_forward_pays(const ConvShape& s, Precision) { return !direct_only() && strassen_supports(s) && strassen_levels(s) > 0; }
 
 // Sum of two: each with as many levels as pay for it.
 
@@ -126,7 +126,9 @@ void strassen_sum(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool& pool)
                                  {summand(s.shortcut), a.shortcut_x, a.shortcut_packed, a.shortcut_bias}};
   strassen(sources, 2, {a.scale, nullptr, a.function, a.y, a.scratch}, pool);
 }
-bool strassen_sum_pays(const ConvSumShape& s) { return strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0; }
+bool strassen_sum_pays(const ConvSumShape& s, Precision) {
+  return !direct_only() && (strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0);
+}
 
 // Data gradient, stride 1.
 
@@ -140,7 +142,9 @@ std::size_t strassen_gradient_scratch_size(const ConvShape& s, int threads) {
 void strassen_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
   strassen_forward(transposed(s), {a.dy, a.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
 }
-bool strassen_gradient_pays(const ConvShape& s) { return strassen_gradient_supports(s) && strassen_forward_pays(transposed(s)); }
+bool strassen_gradient_pays(const ConvShape& s, Precision precision) {
+  return strassen_gradient_supports(s) && strassen_forward_pays(transposed(s), precision);
+}
 
 }  // namespace
 }  // namespace tvn::TVN_ISA

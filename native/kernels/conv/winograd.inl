@@ -175,23 +175,26 @@ void winograd_gradient(const ConvShape& s, const ConvDataGradientArgs& a, Thread
 /**
  * A model of the time of both ways, in multiplications, fitted to measurements on Zen 5 (8 to 256 channels, maps of 5² to 56²): transforms
  * take as long as 13 multiplications for every vector of channels, and with fewer than 8 tiles the weights are not read faster.
- * Batches play no part, so that a clip's results do not depend on them.
+ * Batches play no part, so that a clip's results do not depend on them. These multiplications are f32; those of bf16 take half the time.
  */
 template <class F>
-constexpr bool pays(Winograd p, int64_t clips) {
+constexpr bool pays(Winograd p, int64_t clips, Precision other) {
   p.images /= larger(clips, 1);
   const WinogradLayout<F> l(p);
   const int64_t channels = (phases(p) * ceil_div(p.c, lanes) + ceil_div(p.oc, lanes)) * lanes;
   const int64_t winograd = l.matrices * (larger(l.tiles, 8) * terms(p) * p.oc + 13 * l.tiles * channels);
   const int64_t direct = p.kernel * p.kernel * p.images * p.oh * p.ow * p.c * p.oc;
-  return 4 * direct > 5 * winograd;
+  return 4 * direct > 5 * winograd * (other == Precision::bf16 ? 2 : 1);
 }
-bool winograd_pays(const Winograd& p, int64_t clips) {
-  return with_filtering(p, [&](auto f) { return pays<decltype(f)>(p, clips); });
+bool winograd_pays(const Winograd& p, int64_t clips, Precision other) {
+  if (direct_only()) return false;
+  return with_filtering(p, [&](auto f) { return pays<decltype(f)>(p, clips, other); });
 }
-bool winograd_forward_pays(const ConvShape& s) { return winograd_supports(s) && winograd_pays(winograd_forward_problem(s), s.x.n); }
-bool winograd_gradient_pays(const ConvShape& s) {
-  return winograd_gradient_supports(s) && winograd_pays(winograd_gradient_problem(s), s.x.n);
+bool winograd_forward_pays(const ConvShape& s, Precision other) {
+  return winograd_supports(s) && winograd_pays(winograd_forward_problem(s), s.x.n, other);
+}
+bool winograd_gradient_pays(const ConvShape& s, Precision other) {
+  return winograd_gradient_supports(s) && winograd_pays(winograd_gradient_problem(s), s.x.n, other);
 }
 
 }  // namespace

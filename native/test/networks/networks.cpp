@@ -180,7 +180,7 @@ class NetworkTest : public testing::Test {
     row.logits.see(error, network_.name);
     EXPECT_LE(error, logits_tolerance) << "of the logits, relative to the largest one";
     if (!run.plans) return;
-    Plan plan(graph_, values(), {1, 1, run.isa, run.passes});
+    Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes});
     for (size_t i = 1; i < batch; i++) {
       SCOPED_TRACE(testing::Message() << "a Plan, clip " << i << " alone");
       std::vector<float> alone(classes);

@@ -1,0 +1,3 @@
+#include "core/simd/avx512_bf16.h"
+//
+#include "kernels/conv/conv_bf16.inl"

@@ -1,0 +1,38 @@
+// Dense convolution forward over pairs of bf16: conv.inl's geometry, tiles and order of sums, with the words of words_bf16.inl. What a
+// block reads is converted once, into the copy that padding needs anyway; weights are converted when they are packed.
+#include "core/simd/common.inl"
+#include "core/simd/math.inl"
+#include "core/simd/words_bf16.inl"
+//
+#include "kernels/conv/conv_geometry.inl"
+//
+#include "kernels/conv/conv_ahead.inl"
+//
+#include "kernels/conv/conv_tile.inl"
+//
+#include "kernels/conv/conv_forward.inl"
+
+namespace tvn::TVN_ISA {
+namespace {
+
+/** With the three channels of a clip, to convert a pixel takes as long as to multiply it. */
+bool forward_pays(const ConvShape& s, Precision) { return s.x.c >= 8; }
+
+}  // namespace
+
+extern const ConvKernel<ConvForwardArgs> conv_forward;
+extern const ConvSumKernel conv_sum;
+
+constexpr ConvKernel<ConvForwardArgs> conv_forward{"conv_forward_bf16_avx512_bf16",
+                                                   Isa::TVN_ISA,
+                                                   forward_packed_size,
+                                                   forward_pack,
+                                                   forward_scratch_size,
+                                                   forward,
+                                                   nullptr,
+                                                   forward_pays,
+                                                   Precision::bf16};
+constexpr ConvSumKernel conv_sum{
+    "conv_sum_bf16_avx512_bf16", Isa::TVN_ISA, forward_packed_size, forward_pack, sum_scratch_size, forward_sum, nullptr, Precision::bf16};
+
+}  // namespace tvn::TVN_ISA

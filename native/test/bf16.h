@@ -1,0 +1,27 @@
+// What kernels in bf16 are compared with: the same formula on rounded numbers.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tvn::test {
+
+/** The nearest bf16, ties to even; denormals become 0, as the instructions have it. */
+inline float rounded_to_bf16(float x) {
+  if (std::isnan(x)) return x;
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7f800000u) == 0) return std::bit_cast<float>(bits & 0x80000000u);
+  return std::bit_cast<float>((bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u);
+}
+
+/** The input of a reference in f64. */
+inline std::vector<double> bf16_to_double(std::span<const float> x) {
+  std::vector<double> rounded;
+  for (const float value : x) rounded.push_back(rounded_to_bf16(value));
+  return rounded;
+}
+
+}  // namespace tvn::test
