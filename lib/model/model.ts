@@ -134,7 +134,7 @@ export class Model {
 
   /**
    * The model as the bytes of an ONNX file (opset 17): input `clips`, u8 [N, T, H, W, 3] with any N; output `logits`, f32 [N, classes]. Its metadata
-   * are those of the model file. Takes about a second for 100 M parameters. Throws ERR_ARGUMENT where 2 GiB, ONNX's limit, do not hold it.
+   * are those of the model file. Throws ERR_ARGUMENT where 2 GiB, ONNX's limit, do not hold it.
    */
   toOnnx(options: OnnxOptions = {}): Uint8Array<ArrayBuffer> {
     const weights = this.#alive()
