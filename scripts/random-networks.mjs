@@ -1,6 +1,6 @@
 // Holds networks against an f64 interpreter: every fusing pass alone, all of them, every instruction set (native/test/networks).
 //
-//   node scripts/random-networks.mjs                               40 random networks and the presets in small: part of `npm test`
+//   node scripts/random-networks.mjs                               60 random networks and the presets in small: part of `npm test`
 //   node scripts/random-networks.mjs --count 500 --presets full    more of them, and the presets in their own size
 //   node scripts/random-networks.mjs --seed 173                    one random network, in words: what a failure prints
 //   node scripts/random-networks.mjs --preset tvn-1                one preset
@@ -22,7 +22,7 @@ import { spaces } from '../dist/space/space.js'
 import { cornersOf, geneCounts } from './network-coverage.mjs'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
-const standard = { count: 40, maxWork: '200e6' }
+const standard = { count: 60, maxWork: '200e6' }
 const { values: options } = parseArgs({
   options: {
     count: { type: 'string', default: String(standard.count) },
