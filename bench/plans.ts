@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { native } from '../lib/native.js'
 import { volume } from '../lib/network/cost.js'
 import { Random } from '../lib/random.js'
 import { sample } from '../lib/space/sample.js'
 import { spaces } from '../lib/space/space.js'
+import { collectGarbage } from './garbage.js'
 import { randomBytes } from './statistics.js'
 
 export interface PlanGrowth {
@@ -30,7 +29,7 @@ export async function measurePlans(plans: number, progress: (line: string) => vo
     const { frames, size } = network.streams[0]
     await plan.run(bytes.subarray(0, frames * size * size * 3))
     const looks = i % Math.ceil(plans / 10) === 0 || i === plans
-    if (looks) await collectGarbage() // before the plan gives memory back
+    if (looks) await settle() // before the plan gives memory back
     plan.dispose()
     if (!looks) continue
     await sleep(50)
@@ -41,11 +40,10 @@ export async function measurePlans(plans: number, progress: (line: string) => vo
   return { plans, residentMiB: first ?? 0, grownMiB: last - (first ?? 0) }
 }
 
-async function collectGarbage(): Promise<void> {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
+/** Twice: what the first collection finalizes is free for the second. */
+async function settle(): Promise<void> {
   for (let i = 0; i < 2; i++) {
-    collect()
-    await sleep(50) // a thread of its own frees the buffers
+    collectGarbage()
+    await sleep(50)
   }
 }

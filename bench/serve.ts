@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { serve } from '../lib/evaluate/serve.js'
 import { measuringCore } from '../lib/latency/machine.js'
 import { native, type Precision } from '../lib/native.js'
 import type { Contender } from './contenders.js'
 import type { Load, Running } from './engines/engine.js'
+import { collectGarbage } from './garbage.js'
 
 /** What a contender's process is asked, and what it answers. It does nothing between two questions. */
 export interface Questions {
@@ -47,7 +46,7 @@ export function serveContender(loaders: (engine: Contender['engine']) => Promise
   }
   const load = async (contender: Contender): Promise<null> => {
     running = await (await loaders(contender.engine))(contender)
-    collectGarbage()
+    collectGarbage() // what loading has left behind, copies of the weights above all
     if (contender.threads === 1) pin()
     return null
   }
@@ -78,12 +77,6 @@ async function withCpu(measure: () => Promise<readonly number[]>): Promise<Turn>
   const figures = await measure()
   const { user, system } = process.cpuUsage(before)
   return { figures, cpuSeconds: (user + system) / 1e6 }
-}
-
-/** Gives back what loading has left behind, copies of the weights above all. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
 }
 
 /** Keeps this process, all its threads, on the core that latencies are measured on; where the system has no `taskset`, the process stays free. */

@@ -75,12 +75,6 @@ std::vector<float> product(std::span<const float> a, std::span<const float> b, s
   return c;
 }
 
-/** Removes the op at the index and its parameters. */
-void erase_with_parameters(Graph& graph, size_t index) {
-  for (const std::string& name : graph.ops[index].parameters) graph.parameters.erase(name);
-  erase(graph, index);
-}
-
 /** Linear in x, so that it may change places with a mean. */
 bool is_linear(const Op& op) { return is_pointwise(op) && op.inputs.size() == 1 && op.attributes.function == Function::none; }
 
@@ -200,7 +194,8 @@ void compose_convolutions(Graph& graph, ParameterValues& values) {
     second.inputs = first.inputs;
     if (uses(graph, first.output) > 0) continue;
     absorb(second, first);
-    erase_with_parameters(graph, from);
+    for (const std::string& name : first.parameters) graph.parameters.erase(name);
+    erase(graph, from);
     i--;
   }
 }

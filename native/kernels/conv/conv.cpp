@@ -56,9 +56,12 @@ bool direct_only() {
 
 std::span<const ConvSumKernel> conv_sum_kernels() {
   static const ConvSumKernel list[] = {
-      avx512_bf16::conv_sum, avx512::conv_sum_strassen,
-      avx512::conv_sum,      avx2::conv_sum_strassen,
-      avx2::conv_sum,        {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
+      avx512_bf16::conv_sum,  // for bf16 alone
+      avx512::conv_sum_strassen,
+      avx512::conv_sum,
+      avx2::conv_sum_strassen,
+      avx2::conv_sum,
+      {"conv_sum_f32_reference", Isa::reference, weights, copy_weights, no_sum_scratch, sum_reference},
   };
   return list;
 }
