@@ -89,5 +89,13 @@ TEST(ConvSum, ManyBlocks) {
   check(sum_shape({2, 3, 4, 4, 130}, 1024, 70, 2, 3, 2), random);
 }
 
+/** One by Strassen and one not, both, and the same with a stride and two clips. */
+TEST(ConvSum, ManyChannels) {
+  Random random;
+  check(sum_shape({1, 1, 9, 10, 300}, 24, 290, 1, 1, 1), random);
+  check(sum_shape({1, 1, 9, 10, 300}, 260, 290, 1, 1, 1), random);
+  check(sum_shape({2, 2, 7, 6, 300}, 260, 290, 1, 2, 2), random);
+}
+
 }  // namespace
 }  // namespace tvn::test

@@ -235,7 +235,7 @@ TEST(Conv, WinogradAndStrassenKeepFiveDigits) {
   for (const ConvShape& s : {shape({1, 1, 22, 22, 64}, 64, 1, 4, 4, 1, 1, 1), shape({1, 1, 40, 40, 64}, 64, 1, 4, 4, 1, 2, 2),
                              shape({1, 1, 20, 20, 64}, 64, 1, 5, 5, 1, 1, 1), shape({1, 1, 36, 36, 64}, 64, 1, 5, 5, 1, 2, 2),
                              shape({1, 1, 10, 10, 256}, 256, 1, 3, 3, 1, 1, 1), shape({1, 1, 10, 11, 1024}, 256, 1, 1, 1, 1, 1, 1),
-                             shape({1, 1, 10, 11, 250}, 520, 1, 1, 1, 1, 1, 1)}) {
+                             shape({1, 1, 10, 11, 250}, 520, 1, 1, 1, 1, 1, 1), shape({1, 1, 18, 18, 1280}, 1280, 1, 1, 1, 1, 1, 1)}) {
     SCOPED_TRACE(describe(s));
     auto x = random.buffer(s.x.size()), w = random.buffer(s.window.taps() * s.x.c * s.y.c);
     for (float& value : x) value = std::fmax(value, 0.0f);
