@@ -69,6 +69,11 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique
 
 ThreadPool::~ThreadPool() { stop(); }
 
+ThreadPool& ThreadPool::serial() {
+  static ThreadPool pool(1);
+  return pool;
+}
+
 void ThreadPool::stop() {
   State& s = *state_;
   s.stop.store(true, std::memory_order_relaxed);

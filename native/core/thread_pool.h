@@ -24,6 +24,9 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
+  /** Of the calling thread alone; reentrant. */
+  static ThreadPool& serial();
+
   /** Calls f(task, thread) for every task in [0, tasks) and returns when all are done. f must not throw. */
   template <class F>
   void run(int64_t tasks, const F& f) {

@@ -43,6 +43,17 @@ class ConvLayer final : public Layer {
     forward_.run(shape_, {at.x[0], packed_.data(), at.parameters[1], input(1), function_, at.y, at.scratch, input(2)}, run.pool);
   }
 
+  std::optional<RowWindow> row_window() const override {
+    return forward_.row_unit > 0 ? row_window_of(shape_, forward_.row_unit) : std::nullopt;
+  }
+  size_t row_scratch(const Rows& rows) const override { return forward_.scratch_size(shape_of_rows(shape_, rows), 1); }
+  void forward_rows(const Operands& at, const Rows& rows, float* scratch, ThreadPool& serial) override {
+    const float* residual = at.x.size() > 1 && at.x[1] ? at.x[1] + offset_of_rows(shape_.y, rows) : nullptr;
+    const float* scale = at.x.size() > 2 && at.x[2] ? at.x[2] + rows.clip * shape_.y.c : nullptr;
+    forward_.run(shape_of_rows(shape_, rows),
+                 {rows.x, packed_.data(), at.parameters[1], residual, function_, rows.y, scratch, scale}, serial);
+  }
+
   void backward(const Operands& at, const Run& run) override {
     weight_gradient_.run(shape_, {at.x[0], at.dy, at.parameter_gradients[0], at.parameter_gradients[1], at.scratch}, run.pool);
     if (!at.dx[0]) return;
@@ -90,9 +101,31 @@ class ConvSumLayer final : public Layer {
                  at.y, at.scratch},
                 run.pool);
   }
+  std::optional<RowWindow> row_window() const override {
+    return kernel_.row_unit > 0 ? row_window_of(shape_.expand, kernel_.row_unit) : std::nullopt;
+  }
+  size_t row_scratch(const Rows& rows) const override { return kernel_.scratch_size(sum_of_rows(rows), 1); }
+  void forward_rows(const Operands& at, const Rows& rows, float* scratch, ThreadPool& serial) override {
+    const auto& [expand, shortcut] = shape_;
+    const Window& k = shortcut.window;
+    const int64_t frame = rows.clip * shortcut.x.t + rows.frame * k.st, row = frame * shortcut.x.h + rows.first * k.sh;
+    kernel_.run(sum_of_rows(rows),
+                {rows.x, packed_.data(), at.parameters[1], at.x[2] ? at.x[2] + rows.clip * expand.y.c : nullptr,
+                 at.x[3] + row * shortcut.x.w * shortcut.x.c, packed_.data() + shortcut_at_, at.parameters[3], function_, rows.y, scratch},
+                serial);
+  }
+
   void backward(const Operands&, const Run&) override {}
 
  private:
+  ConvSumShape sum_of_rows(const Rows& rows) const {
+    Rows of_shortcut = rows;
+    of_shortcut.x_rows = (rows.count - 1) * shape_.shortcut.window.sh + 1;
+    ConvSumShape sum{shape_of_rows(shape_.expand, rows), shape_of_rows(shape_.shortcut, of_shortcut)};
+    sum.shortcut.window.st = 1;
+    return sum;
+  }
+
   ConvSumShape shape_;
   Function function_;
   const ConvSumKernel& kernel_;
@@ -116,6 +149,11 @@ class DepthwiseLayer final : public Layer {
 
   void forward(const Operands& at, const Run& run) override {
     forward_.run(shape_, {at.x[0], at.parameters[0], at.parameters[1], function_, at.y}, run.pool);
+  }
+
+  std::optional<RowWindow> row_window() const override { return row_window_of(shape_); }
+  void forward_rows(const Operands& at, const Rows& rows, float*, ThreadPool& serial) override {
+    forward_.run(shape_of_rows(shape_, rows), {rows.x, at.parameters[0], at.parameters[1], function_, rows.y}, serial);
   }
 
   void backward(const Operands& at, const Run& run) override {

@@ -58,9 +58,18 @@ Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : op
   for (const Node& node : program_.nodes)
     layers_.push_back(make_layer(program_, node, {options.batch, Purpose::inference, options.isa, options.threads, options.precision}));
   operands_.resize(layers_.size());
+  make_steps();
   bind_parameters(values);
   bind_tensors();
   describe(graph);
+}
+
+void Plan::make_steps() {
+  for (size_t first = 0; first < layers_.size(); first = steps_.back().end) {
+    std::optional<Band> band = Band::find(program_, layers_, first, options_.batch, options_.threads, options_.bands);
+    const size_t size = band ? band->size() : 1;
+    steps_.push_back({first, first + size, std::move(band)});
+  }
 }
 
 void Plan::bind_parameters(const ParameterValues& values) {
@@ -91,23 +100,26 @@ void Plan::bind_parameters(const ParameterValues& values) {
 }
 
 void Plan::bind_tensors() {
-  // a tensor lives from the layer that writes it to the last that reads it; a layer that works in place hands its storage on
-  const int end = static_cast<int>(layers_.size());
+  // A tensor lives from the step that writes it to the last that reads it; a layer that works in place hands its storage on. What lies
+  // inside a band is no tensor.
+  const int end = static_cast<int>(steps_.size());
   std::vector<int> last(program_.tensors.size(), 0), storage(program_.tensors.size(), -1);
   for (int i = 0; i < end; i++)
-    for (const int x : program_.nodes[static_cast<size_t>(i)].inputs)
-      if (x >= 0) last[static_cast<size_t>(x)] = i;
+    for (size_t layer = steps_[static_cast<size_t>(i)].first; layer < steps_[static_cast<size_t>(i)].end; layer++)
+      for (const int x : program_.nodes[layer].inputs)
+        if (x >= 0) last[static_cast<size_t>(x)] = i;
   last[static_cast<size_t>(program_.output)] = end;
 
   std::vector<Lifetime> lifetimes;
   size_t scratch = 0;
   for (int i = 0; i < end; i++) {
-    const Node& node = program_.nodes[static_cast<size_t>(i)];
-    const Layer& layer = *layers_[static_cast<size_t>(i)];
-    scratch = std::max(scratch, layer.scratch());
+    const Step& step = steps_[static_cast<size_t>(i)];
+    const Node& node = program_.nodes[step.end - 1];
+    const Layer& layer = *layers_[step.first];
+    scratch = std::max(scratch, step.band ? step.band->scratch() : layer.scratch());
     const size_t x = static_cast<size_t>(node.inputs[0]), y = static_cast<size_t>(node.output);
     const int shared = storage[x];
-    if (layer.in_place() && shared >= 0 && lifetimes[static_cast<size_t>(shared)].last == i) {
+    if (!step.band && layer.in_place() && shared >= 0 && lifetimes[static_cast<size_t>(shared)].last == i) {
       storage[y] = shared;
       lifetimes[static_cast<size_t>(shared)].last = last[y];
       continue;
@@ -141,37 +153,56 @@ void Plan::bind_tensors() {
 void Plan::describe(const Graph& before) {
   std::map<std::string, size_t> place;  // in the graph as it was
   for (size_t i = 0; i < before.ops.size(); i++) place[before.ops[i].name] = i;
-  for (size_t i = 0; i < layers_.size(); i++) {
-    const Node& node = program_.nodes[i];
-    std::vector<std::string> ops = node.absorbed;
-    ops.push_back(node.name);
-    std::erase_if(ops, [&](const std::string& name) { return !place.contains(name); });
-    std::sort(ops.begin(), ops.end(), [&](const std::string& a, const std::string& b) { return place[a] < place[b]; });
-    int64_t bytes = batched(program_.shape(node.output), options_.batch).size() * 4;
-    for (const int x : node.inputs)
-      if (x >= 0) bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
-    for (const int p : node.parameters)
-      if (p >= 0) bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
-    const LayerOptions how{options_.batch, Purpose::inference, options_.isa, options_.threads, options_.precision};
-    stages_.push_back({node.name, std::move(ops), std::string(row(node.kind).kind), describe_shapes(program_, node), layers_[i]->kernel(),
-                       refused_kernels(program_, node, how, layers_[i]->kernel()), multiply_accumulates(program_, node) * options_.batch,
-                       bytes});
+  const LayerOptions how{options_.batch, Purpose::inference, options_.isa, options_.threads, options_.precision};
+  for (const Step& step : steps_) {
+    Stage stage{};
+    int64_t most = -1;
+    for (size_t i = step.first; i < step.end; i++) {
+      const Node& node = program_.nodes[i];
+      const std::string arrow = i > step.first ? " ⇒ " : "", kernel = layers_[i]->kernel();
+      stage.name += arrow + node.name;
+      stage.shape += arrow + describe_shapes(program_, node);
+      stage.kernel += arrow + kernel;
+      stage.ops.insert(stage.ops.end(), node.absorbed.begin(), node.absorbed.end());
+      stage.ops.push_back(node.name);
+      const auto refused = refused_kernels(program_, node, how, kernel);
+      stage.refused.insert(stage.refused.end(), refused.begin(), refused.end());
+      const int64_t macs = multiply_accumulates(program_, node) * options_.batch;
+      stage.macs += macs;
+      if (macs > most) stage.kind = row(node.kind).kind;
+      most = std::max(most, macs);
+      for (const int x : node.inputs)
+        if (x >= 0 && (i == step.first || x != program_.nodes[i - 1].output))
+          stage.bytes += batched(program_.shape(x), options_.batch).size() * (x == program_.input ? 1 : 4);
+      for (const int p : node.parameters)
+        if (p >= 0) stage.bytes += program_.parameters[static_cast<size_t>(p)].size * 4;
+    }
+    stage.bytes += batched(program_.shape(program_.nodes[step.end - 1].output), options_.batch).size() * 4;
+    std::erase_if(stage.ops, [&](const std::string& name) { return !place.contains(name); });
+    std::sort(stage.ops.begin(), stage.ops.end(), [&](const std::string& a, const std::string& b) { return place[a] < place[b]; });
+    stages_.push_back(std::move(stage));
   }
+}
+
+void Plan::run_step(const Step& step) {
+  const std::span<const Operands> at(operands_.data() + step.first, step.end - step.first);
+  if (step.band)
+    step.band->run(at, at[0].scratch, pool_);
+  else
+    layers_[step.first]->forward(at[0], {pool_, 0});
 }
 
 void Plan::run(const uint8_t* clips, float* logits) {
   for (const size_t i : clip_readers_) operands_[i].x[0] = reinterpret_cast<const float*>(clips);
-  const Run run{pool_, 0};
-  for (size_t i = 0; i < layers_.size(); i++) layers_[i]->forward(operands_[i], run);
+  for (const Step& step : steps_) run_step(step);
   std::copy(logits_, logits_ + logits_size(), logits);
 }
 
 void Plan::profile(const uint8_t* clips, double* stage_ms) {
   for (const size_t i : clip_readers_) operands_[i].x[0] = reinterpret_cast<const float*>(clips);
-  const Run run{pool_, 0};
-  for (size_t i = 0; i < layers_.size(); i++) {
+  for (size_t i = 0; i < steps_.size(); i++) {
     const auto begin = std::chrono::steady_clock::now();
-    layers_[i]->forward(operands_[i], run);
+    run_step(steps_[i]);
     stage_ms[i] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   }
 }

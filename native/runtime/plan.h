@@ -9,6 +9,7 @@
 #include "core/buffer.h"
 #include "graph/graph.h"
 #include "graph/passes.h"
+#include "runtime/band.h"
 #include "runtime/layer.h"
 
 namespace tvn {
@@ -19,13 +20,14 @@ struct PlanOptions {
   Isa isa;
   Precision precision = Precision::f32;
   PassSet passes = all_passes;
+  BandLimits bands = {};
 };
 
 /** One step of a plan. */
 struct Stage {
   std::string name;
   std::vector<std::string> ops;  // of the graph, fused into this step
-  std::string kind;              // of the op that remains
+  std::string kind;              // of the op that remains; in a band of the one with the most multiply-accumulates
   std::string shape;             // inputs, window and output, for people
   std::string kernel;
   std::vector<std::string> refused;  // better kernels that were not chosen, with the reason
@@ -57,6 +59,14 @@ class Plan {
   ThreadPool& pool() { return pool_; }
 
  private:
+  /** One or more layers. */
+  struct Step {
+    size_t first, end;
+    std::optional<Band> band;  // null for one layer
+  };
+
+  void make_steps();
+  void run_step(const Step& step);
   void bind_parameters(const ParameterValues& values);
   void bind_tensors();
   void describe(const Graph& before);
@@ -65,6 +75,7 @@ class Plan {
   Program program_;
   ThreadPool pool_;
   std::vector<std::unique_ptr<Layer>> layers_;
+  std::vector<Step> steps_;
   std::vector<Operands> operands_;
   std::vector<Buffer<float>> parameters_;
   std::vector<size_t> clip_readers_;  // layers that read the clip

@@ -18,18 +18,22 @@ constexpr float running_decay = 0.9f;
 class NormalizeLayer final : public Layer {
  public:
   NormalizeLayer(const Program& program, const Node& node, const LayerOptions& o)
-      : size_(batched(program.shape(node.output), o.batch).size()), forward_(select(normalize_kernels(), o.isa)) {}
+      : shape_(batched(program.shape(node.output), o.batch)), forward_(select(normalize_kernels(), o.isa)) {}
 
   const char* kernel() const override { return forward_.name; }
   bool keeps_x() const override { return false; }
 
   void forward(const Operands& at, const Run& run) override {
-    forward_.run(size_, {reinterpret_cast<const uint8_t*>(at.x[0]), at.y}, run.pool);
+    forward_.run(shape_.size(), {reinterpret_cast<const uint8_t*>(at.x[0]), at.y}, run.pool);
+  }
+  std::optional<RowWindow> row_window() const override { return RowWindow{.x_bytes = 1}; }
+  void forward_rows(const Operands&, const Rows& rows, float*, ThreadPool& serial) override {
+    forward_.run(rows.count * shape_.w * shape_.c, {reinterpret_cast<const uint8_t*>(rows.x), rows.y}, serial);
   }
   void backward(const Operands&, const Run&) override {}  // the clip has no gradient
 
  private:
-  int64_t size_;
+  Shape shape_;
   const Kernel<Normalize>& forward_;
 };
 

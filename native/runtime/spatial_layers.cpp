@@ -19,6 +19,10 @@ class PoolLayer final : public Layer {
   bool keeps_y() const override { return shape_.pooling == Pooling::max; }
 
   void forward(const Operands& at, const Run& run) override { forward_.run(shape_, {at.x[0], at.y}, run.pool); }
+  std::optional<RowWindow> row_window() const override { return row_window_of(shape_); }
+  void forward_rows(const Operands&, const Rows& rows, float*, ThreadPool& serial) override {
+    forward_.run(shape_of_rows(shape_, rows), {rows.x, rows.y}, serial);
+  }
   void backward(const Operands& at, const Run& run) override {
     if (at.dx[0]) backward_.run(shape_, {at.x[0], at.y, at.dy, at.accumulate[0] != 0, at.dx[0]}, run.pool);
   }

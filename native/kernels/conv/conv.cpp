@@ -10,14 +10,16 @@ namespace tvn {
 
 namespace avx2 {
 extern const ConvSumKernel conv_sum, conv_sum_strassen;
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd4, conv_forward_winograd5;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd4,
+    conv_data_gradient_winograd5;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx2
 namespace avx512 {
 extern const ConvSumKernel conv_sum, conv_sum_strassen;
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd4, conv_forward_winograd5;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd4,
+    conv_data_gradient_winograd5;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx512
 namespace avx512_bf16 {
@@ -68,11 +70,13 @@ std::span<const ConvSumKernel> conv_sum_kernels() {
 
 std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {
-      avx512::conv_forward_winograd,
+      avx512::conv_forward_winograd5,
+      avx512::conv_forward_winograd4,
       avx512_bf16::conv_forward,
       avx512::conv_forward_strassen,
       avx512::conv_forward,
-      avx2::conv_forward_winograd,
+      avx2::conv_forward_winograd5,
+      avx2::conv_forward_winograd4,
       avx2::conv_forward_strassen,
       avx2::conv_forward,
       {"conv_forward_f32_reference", Isa::reference, weights, copy_weights, no_scratch, forward_reference},
@@ -82,10 +86,12 @@ std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
 
 std::span<const ConvKernel<ConvDataGradientArgs>> conv_data_gradient_kernels() {
   static const ConvKernel<ConvDataGradientArgs> list[] = {
-      avx512::conv_data_gradient_winograd,
+      avx512::conv_data_gradient_winograd5,
+      avx512::conv_data_gradient_winograd4,
       avx512::conv_data_gradient_strassen,
       avx512::conv_data_gradient,
-      avx2::conv_data_gradient_winograd,
+      avx2::conv_data_gradient_winograd5,
+      avx2::conv_data_gradient_winograd4,
       avx2::conv_data_gradient_strassen,
       avx2::conv_data_gradient,
       {"conv_data_gradient_f32_reference", Isa::reference, weights, copy_weights, no_scratch, data_gradient_reference},

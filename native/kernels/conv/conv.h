@@ -65,6 +65,7 @@ struct ConvKernel {
   bool (*supports)(const ConvShape&) = nullptr;         // null: every shape
   bool (*pays)(const ConvShape&, Precision) = nullptr;  // of the supported shapes, those where it is the kernel to choose; null: all
   Precision precision = Precision::f32;                 // bf16: x and w are rounded to it; f32 kernels serve bf16 where they pay
+  int row_unit = 1;  // rows of y that begin at a multiple of it have the same bits if computed alone; 0: rows are not computed alone
 };
 
 /** TVN_CONVOLUTION=direct: neither Winograd nor Strassen anywhere. */
@@ -105,6 +106,7 @@ struct ConvSumKernel {
   void (*run)(const ConvSumShape&, const ConvSumArgs&, ThreadPool&);
   bool (*pays)(const ConvSumShape&, Precision) = nullptr;  // null: always
   Precision precision = Precision::f32;
+  int row_unit = 1;  // as in ConvKernel
 };
 
 std::span<const ConvSumKernel> conv_sum_kernels();

@@ -33,27 +33,42 @@
 
 namespace tvn::TVN_ISA {
 
-extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen, conv_forward_winograd4, conv_forward_winograd5;
 extern const ConvSumKernel conv_sum, conv_sum_strassen;
-extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd;
+extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_gradient_strassen, conv_data_gradient_winograd4,
+    conv_data_gradient_winograd5;
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 
-constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd{"conv_forward_f32_winograd_" TVN_STRING(TVN_ISA),
-                                                            Isa::TVN_ISA,
-                                                            winograd_forward_packed_size,
-                                                            winograd_forward_pack,
-                                                            winograd_forward_scratch_size,
-                                                            winograd_forward,
-                                                            winograd_supports,
-                                                            winograd_forward_pays};
-constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd{"conv_data_gradient_f32_winograd_" TVN_STRING(TVN_ISA),
-                                                                       Isa::TVN_ISA,
-                                                                       winograd_gradient_packed_size,
-                                                                       winograd_gradient_pack,
-                                                                       winograd_gradient_scratch_size,
-                                                                       winograd_gradient,
-                                                                       winograd_gradient_supports,
-                                                                       winograd_gradient_pays};
+template <int Outputs>
+constexpr ConvKernel<ConvForwardArgs> forward_winograd(const char* name) {
+  return {name,
+          Isa::TVN_ISA,
+          winograd_forward_packed_size<Outputs>,
+          winograd_forward_pack<Outputs>,
+          winograd_forward_scratch_size<Outputs>,
+          winograd_forward<Outputs>,
+          winograd_supports<Outputs>,
+          winograd_forward_pays<Outputs>,
+          Precision::f32,
+          Outputs};
+}
+template <int Outputs>
+constexpr ConvKernel<ConvDataGradientArgs> data_gradient_winograd(const char* name) {
+  return {name,
+          Isa::TVN_ISA,
+          winograd_gradient_packed_size<Outputs>,
+          winograd_gradient_pack<Outputs>,
+          winograd_gradient_scratch_size<Outputs>,
+          winograd_gradient<Outputs>,
+          winograd_gradient_supports<Outputs>,
+          winograd_gradient_pays<Outputs>};
+}
+constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd4 = forward_winograd<4>("conv_forward_f32_winograd4_" TVN_STRING(TVN_ISA));
+constexpr ConvKernel<ConvForwardArgs> conv_forward_winograd5 = forward_winograd<5>("conv_forward_f32_winograd5_" TVN_STRING(TVN_ISA));
+constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd4 =
+    data_gradient_winograd<4>("conv_data_gradient_f32_winograd4_" TVN_STRING(TVN_ISA));
+constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd5 =
+    data_gradient_winograd<5>("conv_data_gradient_f32_winograd5_" TVN_STRING(TVN_ISA));
 constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen{"conv_forward_f32_strassen_" TVN_STRING(TVN_ISA),
                                                             Isa::TVN_ISA,
                                                             strassen_forward_packed_size,
@@ -61,14 +76,18 @@ constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen{"conv_forward_f32_st
                                                             strassen_forward_scratch_size,
                                                             strassen_forward,
                                                             strassen_supports,
-                                                            strassen_forward_pays};
+                                                            strassen_forward_pays,
+                                                            Precision::f32,
+                                                            0};
 constexpr ConvSumKernel conv_sum_strassen{"conv_sum_f32_strassen_" TVN_STRING(TVN_ISA),
                                           Isa::TVN_ISA,
                                           strassen_sum_packed_size,
                                           strassen_sum_pack,
                                           strassen_sum_scratch_size,
                                           strassen_sum,
-                                          strassen_sum_pays};
+                                          strassen_sum_pays,
+                                          Precision::f32,
+                                          0};
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_strassen{"conv_data_gradient_f32_strassen_" TVN_STRING(TVN_ISA),
                                                                        Isa::TVN_ISA,
                                                                        strassen_gradient_packed_size,

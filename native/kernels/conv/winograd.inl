@@ -15,8 +15,14 @@ namespace {
 constexpr bool can_winograd(const Window& k) {
   return k.kt == 1 && k.st == 1 && k.kh == k.kw && k.sh == k.sw && k.kh <= 5 && k.kh >= (k.sh == 1 ? 3 : 4) && k.sh <= 2;
 }
-bool winograd_supports(const ConvShape& s) { return can_winograd(s.window); }
-bool winograd_gradient_supports(const ConvShape& s) { return can_winograd(s.window) && s.window.sh == 1; }
+template <int Outputs>
+bool winograd_supports(const ConvShape& s) {
+  return can_winograd(s.window) && has_filtering(Outputs, filter_taps(s.window.kh, s.window.sh));
+}
+template <int Outputs>
+bool winograd_gradient_supports(const ConvShape& s) {
+  return winograd_supports<Outputs>(s) && s.window.sh == 1;
+}
 
 constexpr Winograd winograd_forward_problem(const ConvShape& s) {
   const Window& k = s.window;
@@ -120,54 +126,64 @@ void winograd_pack(const Winograd& p, const WeightsAt& weights, float* packed, T
   });
 }
 
+template <int Outputs>
 std::size_t winograd_packed_size(const Winograd& p) {
-  return with_filtering(p, [&](auto f) {
+  return with_filtering<Outputs>(p, [&](auto f) {
     return static_cast<std::size_t>(WinogradLayout<decltype(f)>::matrices * terms(p) * ceil_div(p.oc, lanes) * lanes);
   });
 }
+template <int Outputs>
 std::size_t winograd_scratch_size(const Winograd& p, int threads) {
-  return with_filtering(p, [&](auto f) { return static_cast<std::size_t>(threads * WinogradLayout<decltype(f)>(p).scratch); });
+  return with_filtering<Outputs>(p, [&](auto f) { return static_cast<std::size_t>(threads * WinogradLayout<decltype(f)>(p).scratch); });
 }
 
 // Forward.
 
-std::size_t winograd_forward_packed_size(const ConvShape& s) { return winograd_packed_size(winograd_forward_problem(s)); }
+template <int Outputs>
+std::size_t winograd_forward_packed_size(const ConvShape& s) { return winograd_packed_size<Outputs>(winograd_forward_problem(s)); }
+template <int Outputs>
 std::size_t winograd_forward_scratch_size(const ConvShape& s, int threads) {
-  return winograd_scratch_size(winograd_forward_problem(s), threads);
+  return winograd_scratch_size<Outputs>(winograd_forward_problem(s), threads);
 }
 
+template <int Outputs>
 void winograd_forward_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Winograd p = winograd_forward_problem(s);
   const auto weights = [&](int64_t kh, int64_t kw, int64_t c) { return Weights{w + ((kh * p.kernel + kw) * p.c + c) * p.oc, 0, 1}; };
-  with_filtering(p, [&](auto f) { winograd_pack<decltype(f)>(p, weights, packed, pool); });
+  with_filtering<Outputs>(p, [&](auto f) { winograd_pack<decltype(f)>(p, weights, packed, pool); });
 }
 
+template <int Outputs>
 void winograd_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& pool) {
   const Winograd p = winograd_forward_problem(s);
-  with_filtering(p, [&](auto f) {
+  with_filtering<Outputs>(p, [&](auto f) {
     winograd<decltype(f)>(p, {a.x, a.packed, a.bias, a.scale, a.residual, a.function, a.y, a.scratch}, pool);
   });
 }
 
 // Data gradient, stride 1.
 
-std::size_t winograd_gradient_packed_size(const ConvShape& s) { return winograd_packed_size(winograd_gradient_problem(s)); }
+template <int Outputs>
+std::size_t winograd_gradient_packed_size(const ConvShape& s) { return winograd_packed_size<Outputs>(winograd_gradient_problem(s)); }
+template <int Outputs>
 std::size_t winograd_gradient_scratch_size(const ConvShape& s, int threads) {
-  return winograd_scratch_size(winograd_gradient_problem(s), threads);
+  return winograd_scratch_size<Outputs>(winograd_gradient_problem(s), threads);
 }
 
+template <int Outputs>
 void winograd_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
   const Winograd p = winograd_gradient_problem(s);
   const auto weights = [&](int64_t kh, int64_t kw, int64_t oc) {
     return Weights{w + ((p.kernel - 1 - kh) * p.kernel + p.kernel - 1 - kw) * p.c * p.oc + oc, 0, p.c};
   };
-  with_filtering(p, [&](auto f) { winograd_pack<decltype(f)>(p, weights, packed, pool); });
+  with_filtering<Outputs>(p, [&](auto f) { winograd_pack<decltype(f)>(p, weights, packed, pool); });
 }
 
+template <int Outputs>
 void winograd_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
   const Winograd p = winograd_gradient_problem(s);
   const float* before = a.accumulate ? a.dx : nullptr;
-  with_filtering(p, [&](auto f) {
+  with_filtering<Outputs>(p, [&](auto f) {
     winograd<decltype(f)>(p, {a.dy, a.packed, nullptr, nullptr, before, Function::none, a.dx, a.scratch}, pool);
   });
 }
@@ -175,26 +191,33 @@ void winograd_gradient(const ConvShape& s, const ConvDataGradientArgs& a, Thread
 /**
  * A model of the time of both ways, in multiplications, fitted to measurements on Zen 5 (8 to 256 channels, maps of 5² to 56²): transforms
  * take as long as 13 multiplications for every vector of channels, and with fewer than 8 tiles the weights are not read faster.
- * Batches play no part, so that a clip's results do not depend on them. These multiplications are f32; those of bf16 take half the time.
+ * Batches play no part, so that a clip's results do not depend on them.
  */
 template <class F>
-constexpr bool pays(Winograd p, int64_t clips, Precision other) {
-  p.images /= larger(clips, 1);
+constexpr int64_t winograd_time(const Winograd& p) {
   const WinogradLayout<F> l(p);
   const int64_t channels = (phases(p) * ceil_div(p.c, lanes) + ceil_div(p.oc, lanes)) * lanes;
-  const int64_t winograd = l.matrices * (larger(l.tiles, 8) * terms(p) * p.oc + 13 * l.tiles * channels);
-  const int64_t direct = p.kernel * p.kernel * p.images * p.oh * p.ow * p.c * p.oc;
-  return 4 * direct > 5 * winograd * (other == Precision::bf16 ? 2 : 1);
+  return l.matrices * (larger(l.tiles, 8) * terms(p) * p.oc + 13 * l.tiles * channels);
 }
-bool winograd_pays(const Winograd& p, int64_t clips, Precision other) {
+constexpr int64_t direct_time(const Winograd& p) { return p.kernel * p.kernel * p.images * p.oh * p.ow * p.c * p.oc; }
+
+/** Tiles of 5×5 are for maps that they cut into fewer products. A bf16 product takes half the time, and this kernel's are f32. */
+template <int Outputs>
+bool winograd_pays(Winograd p, int64_t clips, Precision other) {
   if (direct_only()) return false;
-  return with_filtering(p, [&](auto f) { return pays<decltype(f)>(p, clips, other); });
+  p.images /= larger(clips, 1);
+  const auto products = [&]<class F>(F) { return WinogradLayout<F>(p).tiles * F::products * F::products; };
+  if (Outputs == 5 && with_filtering<5>(p, products) >= with_filtering<4>(p, products)) return false;
+  const int64_t time = with_filtering<Outputs>(p, [&]<class F>(F) { return winograd_time<F>(p); });
+  return other == Precision::bf16 ? 10 * direct_time(p) > 21 * time : 4 * direct_time(p) > 5 * time;
 }
+template <int Outputs>
 bool winograd_forward_pays(const ConvShape& s, Precision other) {
-  return winograd_supports(s) && winograd_pays(winograd_forward_problem(s), s.x.n, other);
+  return winograd_supports<Outputs>(s) && winograd_pays<Outputs>(winograd_forward_problem(s), s.x.n, other);
 }
+template <int Outputs>
 bool winograd_gradient_pays(const ConvShape& s, Precision other) {
-  return winograd_gradient_supports(s) && winograd_pays(winograd_gradient_problem(s), s.x.n, other);
+  return winograd_gradient_supports<Outputs>(s) && winograd_pays<Outputs>(winograd_gradient_problem(s), s.x.n, other);
 }
 
 }  // namespace

@@ -16,21 +16,19 @@ struct Winograd {
 constexpr int64_t phases(const Winograd& p) { return p.stride * p.stride; }
 constexpr int64_t terms(const Winograd& p) { return phases(p) * p.c; }  // of a product's sum
 
-/** The products for one channel of x and one of y. */
-template <class F>
-constexpr int64_t products(const Winograd& p) {
-  return p.images * ceil_div(p.oh, F::outputs) * ceil_div(p.ow, F::outputs) * F::products * F::products;
-}
+/** The taps of the largest phase. */
+constexpr int64_t filter_taps(int64_t kernel, int64_t stride) { return ceil_div(kernel, stride); }
 
-/** Calls f with the cheaper of the filterings for a kernel, whose taps are those of the largest phase. Tiles of 5×5 would double the error
- * with 3 and 5 taps. */
-template <class Call>
+/** Tiles of 5×5 results would double the error with 3 and 5 taps. */
+constexpr bool has_filtering(int outputs, int64_t taps) { return outputs == 4 || (outputs == 5 && taps % 2 == 0); }
+
+/** Calls f with the filtering for a kernel that has Outputs × Outputs results in a tile. */
+template <int Outputs, class Call>
 auto with_filtering(const Winograd& p, const Call& call) {
-  const auto cheaper = [&]<class A, class B>(A a, B b) { return products<B>(p) < products<A>(p) ? call(b) : call(a); };
-  switch (ceil_div(p.kernel, p.stride)) {
-    case 2: return cheaper(Filtering<4, 2>{}, Filtering<5, 2>{});
+  switch (filter_taps(p.kernel, p.stride)) {
+    case 2: return call(Filtering<Outputs, 2>{});
     case 3: return call(Filtering<4, 3>{});
-    case 4: return cheaper(Filtering<4, 4>{}, Filtering<5, 4>{});
+    case 4: return call(Filtering<Outputs, 4>{});
     default: return call(Filtering<4, 5>{});
   }
 }
