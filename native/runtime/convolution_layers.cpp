@@ -50,8 +50,8 @@ class ConvLayer final : public Layer {
   void forward_rows(const Operands& at, const Rows& rows, float* scratch, ThreadPool& serial) override {
     const float* residual = at.x.size() > 1 && at.x[1] ? at.x[1] + offset_of_rows(shape_.y, rows) : nullptr;
     const float* scale = at.x.size() > 2 && at.x[2] ? at.x[2] + rows.clip * shape_.y.c : nullptr;
-    forward_.run(shape_of_rows(shape_, rows),
-                 {rows.x, packed_.data(), at.parameters[1], residual, function_, rows.y, scratch, scale}, serial);
+    forward_.run(shape_of_rows(shape_, rows), {rows.x, packed_.data(), at.parameters[1], residual, function_, rows.y, scratch, scale},
+                 serial);
   }
 
   void backward(const Operands& at, const Run& run) override {

@@ -20,7 +20,7 @@ struct PlanOptions {
   Isa isa;
   Precision precision = Precision::f32;
   PassSet passes = all_passes;
-  BandLimits bands = {};
+  BandLimits bands = band_limits();
 };
 
 /** One step of a plan. */

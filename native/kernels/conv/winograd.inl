@@ -140,7 +140,9 @@ std::size_t winograd_scratch_size(const Winograd& p, int threads) {
 // Forward.
 
 template <int Outputs>
-std::size_t winograd_forward_packed_size(const ConvShape& s) { return winograd_packed_size<Outputs>(winograd_forward_problem(s)); }
+std::size_t winograd_forward_packed_size(const ConvShape& s) {
+  return winograd_packed_size<Outputs>(winograd_forward_problem(s));
+}
 template <int Outputs>
 std::size_t winograd_forward_scratch_size(const ConvShape& s, int threads) {
   return winograd_scratch_size<Outputs>(winograd_forward_problem(s), threads);
@@ -164,7 +166,9 @@ void winograd_forward(const ConvShape& s, const ConvForwardArgs& a, ThreadPool& 
 // Data gradient, stride 1.
 
 template <int Outputs>
-std::size_t winograd_gradient_packed_size(const ConvShape& s) { return winograd_packed_size<Outputs>(winograd_gradient_problem(s)); }
+std::size_t winograd_gradient_packed_size(const ConvShape& s) {
+  return winograd_packed_size<Outputs>(winograd_gradient_problem(s));
+}
 template <int Outputs>
 std::size_t winograd_gradient_scratch_size(const ConvShape& s, int threads) {
   return winograd_scratch_size<Outputs>(winograd_gradient_problem(s), threads);

@@ -7,7 +7,8 @@
 // the
 //   interpreter's values: so an error is that of one op, and seen where it arises.
 // - The other clips go on with what was computed. The logits of the second one are held against the interpreter's.
-// - A Plan with the same passes has the same bits, one clip at a time on one thread: neither batch, threads nor its plan of memory matter.
+// - A Plan with the same passes has the same bits, one clip at a time on one thread, and with all passes so have Plans with small bands:
+// neither batch, threads, bands nor the plan of memory matter.
 
 #include <gtest/gtest.h>
 
@@ -90,8 +91,8 @@ struct Summary {
 
 /** Rows in the order in which they came. */
 std::vector<Summary> table;
-/** Networks in which a kernel ran. */
-std::map<std::string, std::set<std::string>> kernels;
+/** Networks in which a kernel or a band ran. */
+std::map<std::string, std::set<std::string>> kernels, bands;
 
 Summary& summary(const std::string& name) {
   for (Summary& row : table)
@@ -180,12 +181,17 @@ class NetworkTest : public testing::Test {
     row.logits.see(error, network_.name);
     EXPECT_LE(error, logits_tolerance) << "of the logits, relative to the largest one";
     if (!run.plans) return;
-    Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes});
-    for (size_t i = 1; i < batch; i++) {
-      SCOPED_TRACE(testing::Message() << "a Plan, clip " << i << " alone");
-      std::vector<float> alone(classes);
-      plan.run(clip(i).data(), alone.data());
-      expect_same_bits(alone, std::span(logits).subspan(i * classes, classes));
+    for (const size_t band : {size_t{0}, size_t{8} << 10, size_t{64} << 10}) {
+      if (band > 0 && !(run.passes == all_passes && run.isa == allowed_isa())) break;
+      Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, {band > 0 ? 0 : SIZE_MAX, band}});
+      for (const Stage& stage : plan.stages())
+        if (stage.kernel.find("⇒") != std::string::npos) bands[stage.kernel].insert(network_.name);
+      for (size_t i = 1; i < batch; i++) {
+        SCOPED_TRACE(testing::Message() << "a Plan with bands of " << band << " bytes, clip " << i << " alone");
+        std::vector<float> alone(classes);
+        plan.run(clip(i).data(), alone.data());
+        expect_same_bits(alone, std::span(logits).subspan(i * classes, classes));
+      }
     }
   }
 
@@ -222,7 +228,8 @@ class Report : public testing::Environment {
       std::printf("%-20s %8d %8d   %.1e %-20s %.1e %s\n", row.name.c_str(), row.networks, row.changed, row.logits.error,
                   row.logits.where.c_str(), row.ops.error, row.ops.where.c_str());
     std::printf("\nnetworks in which a kernel ran\n");
-    for (const auto& [kernel, networks] : kernels) std::printf("%8zu %s\n", networks.size(), kernel.c_str());
+    for (const auto& list : {kernels, bands})
+      for (const auto& [kernel, networks] : list) std::printf("%8zu %s\n", networks.size(), kernel.c_str());
   }
 };
 
