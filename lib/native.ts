@@ -24,12 +24,12 @@ export interface NativePlanOptions {
   readonly precision: Precision
 }
 
-/** One step of a Plan: one or more ops of the graph fused into one kernel. */
+/** One step of a Plan: one or more ops of the graph fused into one kernel, or a band of such kernels, which compute a few rows at a time in turns. */
 export interface NativeStage {
-  /** Name of the first op. */
+  /** Name of the op that remains; of a band, the names of its layers: `a ⇒ b`. So are `shape` and `kernel`. */
   readonly name: string
   readonly ops: readonly string[]
-  /** Kind of the op that remains. */
+  /** Kind of the op that remains; of a band, that with the most multiply-accumulates. */
   readonly kind: OpKind
   /** Inputs, output and window of one clip, for people: `2×9×9×3 → 2×5×5×8, kernel 1×3×3, stride 1×2×2`. */
   readonly shape: string

@@ -4,7 +4,7 @@ import type { OpKind } from '../network/ops.generated.js'
 
 /** One stage of a plan and its share of the time. */
 export interface StageProfile {
-  /** Name of the op that the others were fused into. */
+  /** Name of the op that the others were fused into; of a band, the names of its layers: `a ⇒ b`. */
   readonly name: string
   readonly ops: readonly string[]
   readonly kind: OpKind
@@ -46,12 +46,21 @@ export function nonGemm(stages: readonly StageProfile[]): { readonly ms: number;
   return { ms, fraction: ms / sum(stages) }
 }
 
-/** The ops that were fused into a stage, without what their names share with its own: `expand` + `norm, gate, sum`. */
+/**
+ * The ops that were fused into a stage, without what their names share with its own: `expand` + `norm, gate, sum`. A stage of several layers, `a ⇒ b`,
+ * has those of all, each with its layer.
+ */
 export function fusedOps({ name, ops }: Pick<NativeStage, 'name' | 'ops'>): string {
-  const place = name.slice(0, name.lastIndexOf('.') + 1)
+  const layers = name.split(' ⇒ ')
+  const places = layers.map((layer) => layer.slice(0, layer.lastIndexOf('.') + 1))
+  const [only] = layers.length === 1 ? layers : []
+  const shorten = (op: string) => {
+    if (only !== undefined && op.startsWith(`${only}.`)) return op.slice(only.length + 1)
+    return op.slice(places.find((place) => op.startsWith(place))?.length ?? 0)
+  }
   return ops
-    .filter((op) => op !== name)
-    .map((op) => (op.startsWith(`${name}.`) ? op.slice(name.length + 1) : op.startsWith(place) ? op.slice(place.length) : op))
+    .filter((op) => !layers.includes(op))
+    .map(shorten)
     .join(', ')
 }
 
