@@ -12,7 +12,10 @@ namespace tvn {
 
 constexpr std::size_t cache_line = 64;
 
-constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+template <class Integer>
+constexpr Integer round_up(Integer n, Integer multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
 
 struct FreeDeleter {
   void operator()(void* p) const { std::free(p); }

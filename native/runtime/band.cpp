@@ -7,6 +7,8 @@
 #include <numeric>
 #include <string_view>
 
+#include "core/buffer.h"
+
 namespace tvn {
 namespace {
 
@@ -15,8 +17,7 @@ constexpr size_t most_weights = 1 << 20;
 constexpr int64_t least_positions = 256;
 
 constexpr int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
-constexpr int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
-constexpr int64_t line = 16;  // floats
+constexpr int64_t line = cache_line / sizeof(float);
 
 }  // namespace
 

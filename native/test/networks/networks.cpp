@@ -183,7 +183,7 @@ class NetworkTest : public testing::Test {
     if (!run.plans) return;
     for (const size_t band : {size_t{0}, size_t{8} << 10, size_t{64} << 10}) {
       if (band > 0 && !(run.passes == all_passes && run.isa == allowed_isa())) break;
-      Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, {band > 0 ? 0 : SIZE_MAX, band}});
+      Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, band > 0 ? BandLimits{0, band} : no_bands});
       for (const Stage& stage : plan.stages())
         if (stage.kernel.find("⇒") != std::string::npos) bands[stage.kernel].insert(network_.name);
       for (size_t i = 1; i < batch; i++) {
