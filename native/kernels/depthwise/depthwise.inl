@@ -97,15 +97,19 @@ constexpr TileVariants run_tiles[widest][widest] = {
     {tile_variants<5, 1>, tile_variants<5, 2>, tile_variants<5, 3>, tile_variants<5, 4>, tile_variants<5, 5>},
 };
 
-/** Cuts the row of `count` positions from `begin` on into tiles of nearly equal width; returns how many. */
+/**
+ * Cuts the row of `count` positions from `begin` on into tiles of full width, as far as possible: where results do not add up, the last
+ * one goes back over what the one before has done. Returns how many.
+ */
 int64_t cut_row(const Correlation& k, int64_t step, int64_t begin, int64_t count, Tile* tiles) {
   const int64_t n = ceil_div(count, tile_width);
   for (int64_t t = 0; t < n; t++) {
-    const int64_t j = begin + count * t / n, end = begin + count * (t + 1) / n;
-    Tile tile = {j, end - j, 0};
+    const int64_t width = smaller(tile_width, count - t * tile_width);
+    const bool back = width < tile_width && t > 0 && !k.accumulate;
+    Tile tile = {begin + (back ? count - tile_width : t * tile_width), back ? tile_width : width, 0};
     for (int64_t r = 0; r < tile.count; r++)
       for (int64_t kw = 0; kw < k.kw; kw++) {
-        const int64_t column = (j + r) * k.sw - k.pw + kw;
+        const int64_t column = (tile.begin + r) * k.sw - k.pw + kw;
         if (column >= 0 && column < k.in_w) tile.inside |= uint64_t{1} << (r * step + kw);
       }
     tiles[t] = tile;
@@ -165,7 +169,7 @@ struct CompactCopy {
   explicit CompactCopy(const Correlation& k) : channels(0), rows(0) {
     if (k.channels % 256 != 0 || k.kh == 1) return;
     for (channels = 64; channels >= lanes; channels /= 2) {
-      const int64_t in_rows = floats / (k.in_w * channels);
+      const int64_t in_rows = floats / (((k.out_w - 1) * k.sw + k.kw) * channels);
       if (in_rows < 2 * k.kh) continue;
       rows = (in_rows - k.kh) / k.sh + 1;
       return;
@@ -176,20 +180,34 @@ struct CompactCopy {
 
 /** All rows of out, for the channels [c, c + copy.channels). */
 void correlate_compact(Correlation k, const CompactCopy& copy, const float* in, float* out, int64_t c) {
+  constexpr int64_t pixels_ahead = 12;
   alignas(64) float buffer[CompactCopy::floats];
   const Correlation whole = k;
-  const int64_t width = copy.channels;
+  const int64_t width = copy.channels, columns = smaller(k.in_w, (k.out_w - 1) * k.sw + k.kw - k.pw);
   k.channels = width;
   k.w += c;
   if (k.bias) k.bias += c;
   k.far = false;
+  k.in_w = (k.out_w - 1) * k.sw + k.kw;
+  k.pw = 0;
+  const auto clear = [](float* to, int64_t count) {
+    for (int64_t i = 0; i < count; i += lanes) store(to + i, zero());
+    return to + count;
+  };
   for (int64_t i = 0; i < k.out_h; i += copy.rows) {
     const int64_t count = smaller(copy.rows, k.out_h - i), top = i * k.sh - whole.ph;
     const int64_t first = smaller(larger(top, 0), whole.in_h), last = larger(smaller(top + (count - 1) * k.sh + k.kh, whole.in_h), first);
-    const float* from = in + first * whole.in_w * whole.channels + c;
     float* to = buffer;
-    for (int64_t j = 0; j < (last - first) * whole.in_w; j++, from += whole.channels, to += width)
-      for (int64_t v = 0; v < width; v += lanes) store(to + v, load(from + v));
+    for (int64_t row = first; row < last; row++) {
+      const float* from = in + row * whole.in_w * whole.channels + c;
+      to = clear(to, whole.pw * width);
+      for (int64_t j = 0; j < columns; j++, from += whole.channels, to += width)
+        for (int64_t v = 0; v < width; v += lanes) {
+          if (v % 16 == 0) __builtin_prefetch(from + pixels_ahead * whole.channels + v);
+          store(to + v, load(from + v));
+        }
+      to = clear(to, (k.in_w - whole.pw - columns) * width);
+    }
     k.in_h = last - first;
     k.ph = first - top;
     correlate(k, buffer, out + i * k.out_row + c, 0, count);
