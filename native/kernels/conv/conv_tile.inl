@@ -41,6 +41,9 @@ struct Tile {
   Prefetch ahead = {};
 };
 
+/** A tile of fewer steps is done before memory has answered. */
+constexpr int64_t least_steps_to_fetch = 16;
+
 /** relu is applied on the way to memory; the functions that take longer are applied to what has just been written. */
 __attribute__((noinline)) inline void apply_function(const Tile& a, int rows) {
   for (int r = 0; r < rows; r++) {
@@ -58,6 +61,13 @@ void tile(const Tile& a) {
     row[r] = a.x + a.read[r];
 #pragma GCC unroll 4
     for (int q = 0; q < Q; q++) sum[r][q] = zero();
+  }
+  constexpr int whole = Paired ? (Q + 1) / 2 : Q;
+  if (a.kt * a.kh * a.run >= least_steps_to_fetch) {  // y, for the stores at the end
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+      for (int q = 0; q < whole; q++)
+        if (q * lanes % 16 == 0) __builtin_prefetch(a.y + a.write[r] + q * lanes, 1);
   }
   const float* w = a.w;
   Prefetch ahead = a.ahead;
@@ -86,7 +96,6 @@ void tile(const Tile& a) {
       }
     }
 
-  constexpr int whole = Paired ? (Q + 1) / 2 : Q;
   const Vec least = broadcast(a.function == Function::relu ? 0.0f : -__builtin_inff());
   const auto finish = [&](int q, auto mask) {
     const Vec bias = a.bias ? load(a.bias + q * lanes, mask) : zero();
