@@ -7,7 +7,17 @@
 #include <span>
 #include <vector>
 
+#include "test/tolerance.h"
+
 namespace tvn::test {
+
+/**
+ * Against numbers that are not rounded: every product has an error of its own. Strassen's algorithm rounds sums of up to four of them and
+ * adds up more products.
+ */
+inline Tolerance bf16_products(double terms, bool sums_are_rounded) {
+  return {.terms = terms, .factor = sums_are_rounded ? 0x1p18 : 0x1p16};
+}
 
 /** The nearest bf16, ties to even; denormals become 0, as the instructions have it. */
 inline float rounded_to_bf16(float x) {

@@ -14,6 +14,9 @@ constexpr int64_t words(int64_t channels) { return ceil_div(channels, channels_p
 /** sum + x · w in every word, both channels of it. */
 inline Vec multiply_add(Vec x, Vec w, Vec sum) { return add_products(sum, x, w); }
 
+/** The words of the last channels_per_word vectors of channels. */
+inline Vec to_words(Vec before, Vec last) { return to_bf16(before, last); }
+
 /** Where the channels of a word lie, null for one that pads it with 0. */
 struct WordSource {
   const float* channel[channels_per_word];

@@ -16,6 +16,9 @@ constexpr int64_t words(int64_t channels) { return channels; }
 /** sum + x · w in every word. */
 inline Vec multiply_add(Vec x, Vec w, Vec sum) { return fma(x, w, sum); }
 
+/** The words of the last channels_per_word vectors of channels. */
+inline Vec to_words(Vec, Vec last) { return last; }
+
 /** Where the channels of a word lie, null for one that pads it with 0. */
 struct WordSource {
   const float* channel[channels_per_word];

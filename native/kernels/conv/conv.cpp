@@ -23,8 +23,8 @@ extern const ConvKernel<ConvDataGradientArgs> conv_data_gradient, conv_data_grad
 extern const ConvKernel<ConvWeightGradientArgs> conv_weight_gradient;
 }  // namespace avx512
 namespace avx512_bf16 {
-extern const ConvSumKernel conv_sum;
-extern const ConvKernel<ConvForwardArgs> conv_forward;
+extern const ConvSumKernel conv_sum, conv_sum_strassen;
+extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen;
 }  // namespace avx512_bf16
 
 namespace {
@@ -58,7 +58,8 @@ bool direct_only() {
 
 std::span<const ConvSumKernel> conv_sum_kernels() {
   static const ConvSumKernel list[] = {
-      avx512_bf16::conv_sum,  // for bf16 alone
+      avx512_bf16::conv_sum_strassen,  // the first two for bf16 alone
+      avx512_bf16::conv_sum,
       avx512::conv_sum_strassen,
       avx512::conv_sum,
       avx2::conv_sum_strassen,
@@ -72,6 +73,7 @@ std::span<const ConvKernel<ConvForwardArgs>> conv_forward_kernels() {
   static const ConvKernel<ConvForwardArgs> list[] = {
       avx512::conv_forward_winograd5,
       avx512::conv_forward_winograd4,
+      avx512_bf16::conv_forward_strassen,
       avx512_bf16::conv_forward,
       avx512::conv_forward_strassen,
       avx512::conv_forward,

@@ -25,7 +25,7 @@
 #include "kernels/conv/conv_weight_gradient.inl"
 #include "kernels/conv/matrix_tile.inl"
 //
-#include "kernels/conv/strassen.inl"
+#include "kernels/conv/strassen_gradient.inl"
 #include "kernels/conv/winograd.inl"
 
 #define TVN_STRING_OF(x) #x

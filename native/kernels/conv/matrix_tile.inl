@@ -1,4 +1,4 @@
-// The register tile of a product of matrices: R rows of x, all one pitch apart, times Q vectors of columns of w.
+// The register tile of a product of matrices of words: R rows of x, all one pitch apart, times Q vectors of columns of w.
 #include <utility>
 
 #include "core/simd/common.inl"
@@ -12,7 +12,7 @@ constexpr int most_matrix_rows(int64_t vectors) { return static_cast<int>(smalle
 struct MatrixTile {
   const float* x;
   int64_t x_pitch;
-  int64_t terms;   // of a sum
+  int64_t terms;   // of a sum, in words
   const float* w;  // terms × Q vectors
   float* y;
   int64_t y_pitch;
@@ -43,7 +43,7 @@ void matrix_tile(const MatrixTile& a) {
     });
     unroll<R>([&](auto r) TVN_INLINE {
       const Vec x = broadcast(row[r / 3][r % 3 * a.x_pitch]);
-      unroll<Q>([&](auto q) TVN_INLINE { sum[r][q] = fma(x, b[q], sum[r][q]); });
+      unroll<Q>([&](auto q) TVN_INLINE { sum[r][q] = multiply_add(x, b[q], sum[r][q]); });
     });
     unroll<pointers>([&](auto i) TVN_INLINE { row[i]++; });
   }

@@ -10,33 +10,27 @@ namespace tvn::TVN_ISA {
 namespace {
 
 bool strassen_supports(const ConvShape& s) { return is_pixel_matrix(s); }
-bool strassen_gradient_supports(const ConvShape& s) {
-  const Window& k = s.window;
-  return is_pixel_matrix(s) && k.st == 1 && k.sh == 1 && k.sw == 1;
-}
-/** dx is dy times the transposed weights. */
-constexpr ConvShape transposed(const ConvShape& s) { return {s.y, s.x, s.window}; }
 
 /**
  * How many levels pay, by a model of the time in multiplications, fitted to measurements on Zen 5: forming factors takes as long as 6 of
- * them for every channel of x, storing and merging products as 13 for every channel of y, and what is won must be a third more than
- * that. Weights are nearly twice as many, three times with two levels: they must not be too many for the last cache, and need positions
- * enough to be used for. Batches play no part, so that a clip's results do not depend on them.
+ * them for every channel of x, storing and merging products as 13 for every channel of y, in bf16 twice as long; what is won must be a
+ * third more than that. In bf16 a second level would cost too much of the precision. Weights are nearly twice as many, three times with two
+ * levels: they must not be too many for the last cache, and need positions enough to be used for. Batches play no part, so that a clip's
+ * results do not depend on them.
  */
 constexpr int strassen_levels(const ConvShape& s) {
   const int64_t c = s.x.c, oc = s.y.c, positions = s.y.t * s.y.h * s.y.w;
-  const bool pays = positions >= 80 && c * oc <= 5 << 19 && 3 * c * oc / 8 > 4 * (6 * c + 13 * oc);
-  return !pays ? 0 : smaller(c, oc) >= 1280 && positions >= 320 ? 2 : 1;
+  const bool pays = positions >= 80 && c * oc <= 5 << 19 && 3 * c * oc / 8 > 4 * channels_per_word * (6 * c + 13 * oc);
+  return !pays ? 0 : !converts && smaller(c, oc) >= 1280 && positions >= 320 ? 2 : 1;
 }
 
 /** Calls f with Strassen<levels>; no level is the plain product. */
 template <class F>
 auto with_levels(int levels, const F& f) {
-  switch (levels) {
-    case 0: return f(Strassen<0>{});
-    case 1: return f(Strassen<1>{});
-    default: return f(Strassen<2>{});
+  if constexpr (!converts) {
+    if (levels == 2) return f(Strassen<2>{});
   }
+  return levels == 0 ? f(Strassen<0>{}) : f(Strassen<1>{});
 }
 
 /** One of the products that are summed. All have the same y. */
@@ -128,22 +122,6 @@ void strassen_sum(const ConvSumShape& s, const ConvSumArgs& a, ThreadPool& pool)
 }
 bool strassen_sum_pays(const ConvSumShape& s, Precision) {
   return !direct_only() && (strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0);
-}
-
-// Data gradient, stride 1.
-
-std::size_t strassen_gradient_packed_size(const ConvShape& s) { return strassen_forward_packed_size(transposed(s)); }
-void strassen_gradient_pack(const ConvShape& s, const float* w, float* packed, ThreadPool& pool) {
-  strassen_pack(strassen_matrix(transposed(s)), {w, 1, s.y.c}, packed, pool);
-}
-std::size_t strassen_gradient_scratch_size(const ConvShape& s, int threads) {
-  return strassen_forward_scratch_size(transposed(s), threads);
-}
-void strassen_gradient(const ConvShape& s, const ConvDataGradientArgs& a, ThreadPool& pool) {
-  strassen_forward(transposed(s), {a.dy, a.packed, nullptr, a.accumulate ? a.dx : nullptr, Function::none, a.dx, a.scratch}, pool);
-}
-bool strassen_gradient_pays(const ConvShape& s, Precision precision) {
-  return strassen_gradient_supports(s) && strassen_forward_pays(transposed(s), precision);
 }
 
 }  // namespace

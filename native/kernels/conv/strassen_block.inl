@@ -7,7 +7,8 @@ namespace tvn::TVN_ISA {
 namespace {
 
 constexpr int64_t panel_width = 2 * lanes;
-constexpr int64_t block_positions = 4 * most_matrix_rows(2);  // one register tile for each factor with two levels, two with one
+/** One register tile for each factor with two levels, two with one. More positions drive each other out of L2. */
+constexpr int64_t block_positions = 4 * most_matrix_rows(2);
 /** The pixels of x that the positions of a clip read, and the size of y; `levels` of Strassen are applied. */
 struct PixelMatrix {
   int64_t clips, positions, c, oc;
@@ -43,21 +44,23 @@ constexpr PixelMatrix pixel_matrix(const ConvShape& s, int levels) {
 /** How a matrix is cut. */
 template <class S>
 struct StrassenLayout {
-  int64_t depth, width;      // channels of x and of y in a part, padded with zeros
-  int64_t pitch;             // of a row of factors: rows of a tile lie in different cache sets
+  int64_t terms, depth;      // of x in a part, in words and channels, padded with zeros
+  int64_t width;             // channels of y in a part, padded with zeros
+  int64_t pitch;             // of a row of factors, in words: rows of a tile lie in different cache sets
   int64_t rows;              // most of a group
   int64_t factors, results;  // scratch, in floats
 
   constexpr StrassenLayout(const PixelMatrix& m)
-      : depth(ceil_div(ceil_div(m.c, S::parts), lanes) * lanes),
+      : terms(ceil_div(ceil_div(m.c, S::parts), channels_per_word * lanes) * lanes),
+        depth(terms * channels_per_word),
         width(ceil_div(ceil_div(m.oc, S::parts), panel_width) * panel_width),
-        pitch(depth % 512 == 0 ? depth + 16 : depth),
+        pitch(terms % 512 == 0 ? terms + 16 : terms),
         rows(ceil_div(smaller(m.positions, block_positions), S::parts)),
         factors(S::products * rows * pitch),
         results(S::products * rows * panel_width) {}
   constexpr int64_t panels() const { return width / panel_width; }
   constexpr int64_t scratch(int64_t channels) const { return factors + results + ceil_div(channels, 16) * 16; }
-  constexpr int64_t panel_weights() const { return S::products * depth * panel_width; }
+  constexpr int64_t panel_weights() const { return S::products * terms * panel_width; }
 };
 
 /** Positions [begin, end) of a clip. */
@@ -83,16 +86,25 @@ void strassen_factors(const PixelMatrix& m, const StrassenLayout<S>& l, const Pi
     }
     float* to = factors + r * l.pitch;
     const auto vectors = [&](int64_t k, auto mask) {  // mask(how many channels are left)
-      Vec parts[S::parts * S::parts];
-      unroll<S::parts * S::parts>([&](auto i) TVN_INLINE {
-        constexpr int64_t h = i % S::parts;
-        parts[i] = load(pixel[i / S::parts] + h * l.depth + k, mask(m.c - h * l.depth - k));
+      Vec before[S::products];
+      unroll<channels_per_word>([&](auto e) TVN_INLINE {
+        Vec parts[S::parts * S::parts];
+        unroll<S::parts * S::parts>([&](auto i) TVN_INLINE {
+          const int64_t c = i % S::parts * l.depth + k + e * lanes;
+          parts[i] = load(pixel[i / S::parts] + c, mask(m.c - c));
+        });
+        strassen_split<LeftSide, S::levels>(parts, [&](auto i, Vec v) TVN_INLINE {
+          if constexpr (e == channels_per_word - 1)
+            store(to + i * rows * l.pitch + k / channels_per_word, to_words(before[i], v));
+          else
+            before[i] = v;
+        });
       });
-      strassen_split<LeftSide, S::levels>(parts, [&](auto i, Vec v) TVN_INLINE { store(to + i * rows * l.pitch + k, v); });
     };
-    const int64_t whole = larger(0, m.c - (S::parts - 1) * l.depth) / lanes * lanes;  // where every part has whole vectors
-    for (int64_t k = 0; k < whole; k += lanes) vectors(k, [](int64_t) { return All{}; });
-    for (int64_t k = whole; k < l.depth; k += lanes) vectors(k, [](int64_t left) { return first(left); });
+    constexpr int64_t step = channels_per_word * lanes;
+    const int64_t whole = larger(0, m.c - (S::parts - 1) * l.depth) / step * step;  // where every part has whole vectors
+    for (int64_t k = 0; k < whole; k += step) vectors(k, [](int64_t) { return All{}; });
+    for (int64_t k = whole; k < l.depth; k += step) vectors(k, [](int64_t left) { return first(left); });
   }
 }
 
@@ -151,7 +163,7 @@ void strassen_block(const PixelMatrix& m, const PixelBlock& b, const PixelBlock&
   const int64_t rows = ceil_div(b.end - b.begin, S::parts), tiles = ceil_div(rows, most), count = rows / tiles, longer = rows % tiles;
   const bool dense = m.pitch_w == m.c;
   Ahead ahead(dense ? Region{x + m.pixel(next.clip, next.begin), 1, 1, 0, 0, (next.end - next.begin) * m.c} : Region{}, {},
-              (last_panel - first_panel) * S::products * tiles, l.depth);
+              (last_panel - first_panel) * S::products * tiles, l.terms);
   for (int64_t panel = first_panel; panel < last_panel; panel++) {
     for (int64_t p = b.begin; p < b.end; p++)  // what the merge will write
       for (int64_t h = 0; h < S::parts; h++) {
@@ -161,10 +173,10 @@ void strassen_block(const PixelMatrix& m, const PixelBlock& b, const PixelBlock&
     const float* w = packed + panel * l.panel_weights();
     float* y = results;
     const float* row = factors;
-    for (int64_t i = 0; i < S::products; i++, w += l.depth * panel_width)
+    for (int64_t i = 0; i < S::products; i++, w += l.terms * panel_width)
       for (int64_t j = 0; j < tiles; j++) {
         const int64_t now = count + (j < longer);
-        matrix_tile_of(now, 2)({row, l.pitch, l.depth, w, y, panel_width, ahead.call()});
+        matrix_tile_of(now, 2)({row, l.pitch, l.terms, w, y, panel_width, ahead.call()});
         row += now * l.pitch;
         y += now * panel_width;
       }
@@ -176,18 +188,26 @@ void strassen_block(const PixelMatrix& m, const PixelBlock& b, const PixelBlock&
 template <class S>
 void strassen_pack(const PixelMatrix& m, const Weights& w, float* packed, ThreadPool& pool) {
   const StrassenLayout<S> l(m);
-  pool.run(l.panels() * l.depth, [&](int64_t task, int) {
-    const int64_t panel = task / l.depth, k = task % l.depth;
+  pool.run(l.panels() * l.terms, [&](int64_t task, int) {
+    const int64_t panel = task / l.terms, k = task % l.terms;
     float* to = packed + panel * l.panel_weights() + k * panel_width;
     for (int64_t v = 0; v < panel_width; v += lanes) {
-      Vec parts[S::parts * S::parts];
-      for (int i = 0; i < S::parts * S::parts; i++) {
-        const int64_t c = i / S::parts * l.depth + k, oc = i % S::parts * l.width + panel * panel_width + v;
-        alignas(64) float values[lanes] = {};
-        for (int64_t j = 0; j < lanes && c < m.c && oc + j < m.oc; j++) values[j] = w.at[c * w.per_c + (oc + j) * w.per_oc];
-        parts[i] = load(values);
+      float factors[channels_per_word][S::products][lanes];
+      unroll<channels_per_word>([&](auto e) TVN_INLINE {
+        Vec parts[S::parts * S::parts];
+        for (int i = 0; i < S::parts * S::parts; i++) {
+          const int64_t c = i / S::parts * l.depth + k * channels_per_word + e, oc = i % S::parts * l.width + panel * panel_width + v;
+          float values[lanes] = {};
+          for (int64_t j = 0; j < lanes && c < m.c && oc + j < m.oc; j++) values[j] = w.at[c * w.per_c + (oc + j) * w.per_oc];
+          parts[i] = load(values);
+        }
+        strassen_split<RightSide, S::levels>(parts, [&](auto i, Vec value) TVN_INLINE { store(factors[e][i], value); });
+      });
+      for (int i = 0; i < S::products; i++) {
+        WordSource from;
+        for (int e = 0; e < channels_per_word; e++) from.channel[e] = factors[e][i];
+        for (int j = 0; j < lanes; j++) to[i * l.terms * panel_width + v + j] = to_word(from, j);
       }
-      strassen_split<RightSide, S::levels>(parts, [&](auto i, Vec value) TVN_INLINE { store(to + i * l.depth * panel_width + v, value); });
     }
   });
 }
