@@ -5,7 +5,7 @@
 #include <sched.h>
 
 #include <chrono>
-#include <mutex>
+#include <limits>
 #include <thread>
 
 namespace tvn {
@@ -35,18 +35,61 @@ void set_affinity(pthread_t thread, int core) {
 
 }  // namespace
 
+/** The tasks [begin, end) that a thread has left: it takes the first, others take the last. */
+class alignas(64) ThreadPool::Share {
+ public:
+  void set(uint32_t begin, uint32_t end) { range_.store(Range{begin, end}, std::memory_order_relaxed); }
+  bool take_first(uint32_t& task) {
+    return take([&](Range& r) { task = r.begin++; });
+  }
+  bool take_last(uint32_t& task) {
+    return take([&](Range& r) { task = --r.end; });
+  }
+
+ private:
+  struct Range {
+    uint32_t begin, end;
+  };
+  static_assert(std::atomic<Range>::is_always_lock_free);
+
+  /** Tasks are only counted here: what they compute is published by `generation` and `running`. */
+  template <class Take>
+  bool take(const Take& take) {
+    Range seen = range_.load(std::memory_order_relaxed), left;
+    do {
+      if (seen.begin == seen.end) return false;
+      left = seen;
+      take(left);
+    } while (!range_.compare_exchange_weak(seen, left, std::memory_order_relaxed));
+    return true;
+  }
+
+  std::atomic<Range> range_{Range{0, 0}};
+};
+
 struct ThreadPool::State {
   std::vector<std::thread> workers;
+  std::vector<Share> shares;  // of all threads
   // The work of the current generation; written before `generation` is raised, read after.
   Call call = nullptr;
   const void* context = nullptr;
-  int64_t tasks = 0;
   alignas(64) std::atomic<uint32_t> generation{0};
   alignas(64) std::atomic<int> running{0};
   std::atomic<bool> stop{false};
+
+  explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
+
+  void work(int thread) {
+    uint32_t task;
+    while (shares[static_cast<size_t>(thread)].take_first(task)) call(context, task, thread);
+    for (size_t i = 1; i < shares.size(); i++) {
+      Share& other = shares[(static_cast<size_t>(thread) + i) % shares.size()];
+      while (other.take_last(task)) call(context, task, thread);
+    }
+  }
 };
 
-ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique<State>(threads)) {
   State& s = *state_;
   const auto work = [this, &s](int thread) {
     uint32_t seen = 0;
@@ -55,7 +98,7 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique
       while (!spin(changed) && !changed()) s.generation.wait(seen, std::memory_order_acquire);
       seen++;
       if (s.stop.load(std::memory_order_relaxed)) return;
-      for (int64_t task = s.tasks * thread / threads_; task < s.tasks * (thread + 1) / threads_; task++) s.call(s.context, task, thread);
+      s.work(thread);
       if (s.running.fetch_sub(1, std::memory_order_acq_rel) == 1) s.running.notify_one();
     }
   };
@@ -83,18 +126,20 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
-  if (threads_ == 1 || tasks <= 1) {
+  if (threads_ == 1 || tasks <= 1 || tasks > std::numeric_limits<uint32_t>::max()) {
     for (int64_t task = 0; task < tasks; task++) call(context, task, 0);
     return;
   }
   State& s = *state_;
   s.call = call;
   s.context = context;
-  s.tasks = tasks;
+  for (int thread = 0; thread < threads_; thread++)
+    s.shares[static_cast<size_t>(thread)].set(static_cast<uint32_t>(tasks * thread / threads_),
+                                              static_cast<uint32_t>(tasks * (thread + 1) / threads_));
   s.running.store(threads_ - 1, std::memory_order_relaxed);
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
-  for (int64_t task = 0; task < tasks / threads_; task++) call(context, task, 0);
+  s.work(0);
   const auto done = [&] { return s.running.load(std::memory_order_acquire) == 0; };
   while (!spin(done) && !done()) {
     const int running = s.running.load(std::memory_order_acquire);

@@ -11,9 +11,10 @@
 namespace tvn {
 
 /**
- * Static partition: thread i of P runs the tasks [tasks·i/P, tasks·(i+1)/P), in order. Which task computes what must not depend
- * on the number of threads, so that results are bit-identical for any P; sums over tasks go through a fixed tree.
- * The calling thread is thread 0. Waiting threads spin for about 50 µs, then park. One run at a time; not reentrant.
+ * Thread i of P has the tasks [tasks·i/P, tasks·(i+1)/P) and runs them in order; who is done takes over what the others have left, from the
+ * end. Which task computes what must not depend on the number of threads, so that results are bit-identical for any P and whoever runs it;
+ * sums over tasks go through a fixed tree. The calling thread is thread 0. Waiting threads spin for about 50 µs, then park. One run at a
+ * time; not reentrant.
  */
 class ThreadPool {
  public:
@@ -46,6 +47,7 @@ class ThreadPool {
   void stop();
   void run_tasks(int64_t tasks, Call call, const void* context);
 
+  class Share;
   struct State;
   int threads_;
   std::unique_ptr<State> state_;

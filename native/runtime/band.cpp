@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
 #include <string_view>
 
 #include "core/buffer.h"
@@ -15,6 +14,9 @@ namespace {
 /** Weights are read again for every band: where there are more bytes of them, a band must have so many positions. */
 constexpr size_t most_weights = 1 << 20;
 constexpr int64_t least_positions = 256;
+
+/** Among several threads: so many that who is slowed down can leave some to the others. Rows between segments are computed twice. */
+constexpr int64_t tasks_per_thread = 4;
 
 constexpr int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 constexpr int64_t line = cache_line / sizeof(float);
@@ -90,7 +92,7 @@ int64_t Band::bands() const { return ceil_div(links_[size_ - 1].height, rows_); 
 
 void Band::plan_scratch() {
   buffers_ = place_buffers(rows_);
-  segments_ = std::min(bands(), threads_ / std::gcd(all_frames_, static_cast<int64_t>(threads_)));
+  segments_ = threads_ == 1 ? 1 : std::min(bands(), ceil_div(tasks_per_thread * threads_, all_frames_));
   size_t scratch = 0;
   for (int64_t i = 0; i < segments_; i++)
     walk(
