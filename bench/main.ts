@@ -52,7 +52,7 @@ const command = defineCommand({
       const growth = await measurePlans(plans, progress)
       output.result(
         growth,
-        () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB after a tenth of them, ${growth.grownMiB.toFixed(1)} MiB more at the end`,
+        () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB before them, ${growth.grownMiB.toFixed(1)} MiB more at the end`,
       )
       return 0
     }
