@@ -4,6 +4,7 @@ import { evaluationBatches } from '../data/sampler.js'
 import { TvnError } from '../errors.js'
 import { Inference } from '../model/inference.js'
 import { addProbabilities } from '../model/probabilities.js'
+import type { Precision } from '../native.js'
 import type { Network } from '../network/network.js'
 import type { Preprocessing, Task } from '../task.js'
 import { type Metrics, multiLabelMetrics, singleLabelMetrics } from './metrics.js'
@@ -16,6 +17,8 @@ export interface EvaluateOptions {
   readonly samples: readonly PreparedSample[]
   readonly preprocessing: Preprocessing
   readonly threads: number
+  /** Default: f32. */
+  readonly precision?: Precision | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
   /** Awaited before every batch. */
@@ -29,12 +32,12 @@ const clipsPerBatch = 8
  * Throws ERR_DATASET without samples, ERR_DIVERGED when a logit is not finite.
  */
 export async function evaluateWeights(options: EvaluateOptions): Promise<Metrics> {
-  const { network, labels, task, weights, samples, preprocessing, threads, signal, onProgress, gate } = options
+  const { network, labels, task, weights, samples, preprocessing, threads, precision = 'f32', signal, onProgress, gate } = options
   if (samples.length === 0) throw new TvnError('ERR_DATASET', 'there is no sample to evaluate on')
   const classes = labels.length
   const sums = new Float64Array(samples.length * classes)
   const views = new Int32Array(samples.length)
-  using inference = new Inference(network.graph({ classes }), weights, { threads, precision: 'f32' })
+  using inference = new Inference(network.graph({ classes }), weights, { threads, precision })
   let done = 0
   for await (const { clips, shape, sampleIndex } of evaluationBatches(samples, {
     stream: network.streams[0],

@@ -9,6 +9,7 @@ import { prepareDataset } from '../../lib/data/prepare.js'
 import { TvnError } from '../../lib/errors.js'
 import { loadModel } from '../../lib/model/model.js'
 import { readModel } from '../../lib/model/model-file.js'
+import { native } from '../../lib/native.js'
 import { evaluateModel } from '../../lib/train/evaluate-model.js'
 import { fit } from '../../lib/train/fit.js'
 import type { SingleLabelMetrics } from '../../lib/train/metrics.js'
@@ -93,6 +94,15 @@ describe('from videos to predictions', () => {
     const error: unknown = await evaluateModel(loaded, { ...data, labels: ['blue', 'red', 'mauve'] }, 'test').catch((reason: unknown) => reason)
     expect((error as TvnError).code).to.equal('ERR_DATASET')
     expect((error as TvnError).message).to.include('does not know the class mauve')
+  })
+
+  it('eval computes in the precision that it is given', async () => {
+    const precisions = native().cpu().isa === 'avx512_bf16' ? (['f32', 'bf16'] as const) : (['f32'] as const)
+    for (const precision of precisions) {
+      const { code, stderr } = await tvn(['eval', '--model', model, '--data', videos, '--precision', precision], { env: { TVN_VERBOSE: 'dispatch' } })
+      expect(code).to.equal(0)
+      expect(stderr).to.match(new RegExp(`plan of batch \\d+, 1 thread, ${precision},`))
+    }
   })
 
   it('train starts from another model, and when it is aborted keeps the weights that it has', async () => {
