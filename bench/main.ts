@@ -50,10 +50,7 @@ const command = defineCommand({
     }
     if (plans !== undefined) {
       const growth = await measurePlans(plans, progress)
-      output.result(
-        growth,
-        () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB before them, ${growth.grownMiB.toFixed(1)} MiB more at the end`,
-      )
+      output.result(growth, () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB before them, ${growth.grownMiB.toFixed(1)} MiB more at the end`)
       return 0
     }
     const compared = await measureNetworks({ only, quick, signal, ...showNetworks(output) })
