@@ -22,21 +22,21 @@ export async function measurePlans(plans: number, progress: (line: string) => vo
   const warmUp = Math.ceil(plans / 5)
   let first = 0
   let last = 0
-  for (let i = 1 - warmUp; i <= plans; i++) {
+  for (let i = 1; i <= warmUp + plans; i++) {
     const network = sample(spaces.small, random)
     const graph = network.graph({ classes: 10 })
     const weights = Object.fromEntries(Object.entries(graph.parameters).map(([name, shape]) => [name, values.subarray(0, volume(shape)).map(Math.abs)]))
-    const plan = await native().createPlan(graph, weights, { batch: 1, threads: 1 + Math.abs(i % 2), precision: 'f32' })
+    const plan = await native().createPlan(graph, weights, { batch: 1, threads: 1 + (i % 2), precision: 'f32' })
     const { frames, size } = network.streams[0]
     await plan.run(bytes.subarray(0, frames * size * size * 3))
-    const looks = i % Math.ceil(plans / 10) === 0 || i === plans
+    const looks = (i - warmUp) % Math.ceil(plans / 10) === 0 || i === warmUp + plans
     if (looks) await settle() // before the plan gives memory back
     plan.dispose()
     if (!looks) continue
     await sleep(50)
     last = process.memoryUsage().rss / 2 ** 20
-    if (i <= 0) first = last
-    progress(`plan ${i} of ${plans}: ${last.toFixed(1)} MiB`)
+    if (i <= warmUp) first = last
+    progress(`plan ${i} of ${warmUp + plans}: ${last.toFixed(1)} MiB`)
   }
   return { plans, residentMiB: first, grownMiB: last - first }
 }

@@ -78,7 +78,7 @@ int64_t Band::place_buffers(int64_t rows) {
 bool Band::fit(size_t bytes) {
   const Link& last = links_[size_ - 1];
   const int64_t unit = last.window.unit, most = static_cast<int64_t>(bytes / sizeof(float));
-  const int64_t share = threads_ == 1 ? last.height : std::min(last.height * all_frames_ / (4 * threads_), last.height);
+  const int64_t share = threads_ == 1 ? last.height : std::min(last.height * all_frames_ / (tasks_per_thread * threads_), last.height);
   if (last.height == 0 || place_buffers(unit) > most) return false;
   rows_ = unit;
   while (rows_ < share && place_buffers(rows_ + unit) <= most) rows_ += unit;

@@ -7,9 +7,16 @@
 #include <span>
 #include <vector>
 
+#include "core/isa.h"
 #include "test/tolerance.h"
 
 namespace tvn::test {
+
+/** Whether a kernel rounds sums of x and of w instead of x and w: Strassen's algorithm. */
+template <class Kernel>
+bool rounds_sums(const Kernel& kernel) {
+  return kernel.precision == Precision::bf16 && kernel.row_unit == 0;
+}
 
 /**
  * Against numbers that are not rounded: every product has an error of its own. Strassen's algorithm rounds sums of up to four of them and

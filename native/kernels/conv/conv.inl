@@ -69,25 +69,8 @@ constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd4 =
     data_gradient_winograd<4>("conv_data_gradient_f32_winograd4_" TVN_STRING(TVN_ISA));
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_winograd5 =
     data_gradient_winograd<5>("conv_data_gradient_f32_winograd5_" TVN_STRING(TVN_ISA));
-constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen{"conv_forward_f32_strassen_" TVN_STRING(TVN_ISA),
-                                                            Isa::TVN_ISA,
-                                                            strassen_forward_packed_size,
-                                                            strassen_forward_pack,
-                                                            strassen_forward_scratch_size,
-                                                            strassen_forward,
-                                                            strassen_supports,
-                                                            strassen_forward_pays,
-                                                            Precision::f32,
-                                                            0};
-constexpr ConvSumKernel conv_sum_strassen{"conv_sum_f32_strassen_" TVN_STRING(TVN_ISA),
-                                          Isa::TVN_ISA,
-                                          strassen_sum_packed_size,
-                                          strassen_sum_pack,
-                                          strassen_sum_scratch_size,
-                                          strassen_sum,
-                                          strassen_sum_pays,
-                                          Precision::f32,
-                                          0};
+constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen = forward_strassen("conv_forward_f32_strassen_" TVN_STRING(TVN_ISA));
+constexpr ConvSumKernel conv_sum_strassen = sum_strassen("conv_sum_f32_strassen_" TVN_STRING(TVN_ISA));
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_strassen{"conv_data_gradient_f32_strassen_" TVN_STRING(TVN_ISA),
                                                                        Isa::TVN_ISA,
                                                                        strassen_gradient_packed_size,

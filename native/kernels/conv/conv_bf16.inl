@@ -26,26 +26,8 @@ bool forward_pays(const ConvShape& s, Precision) { return s.x.c >= 8; }
 extern const ConvKernel<ConvForwardArgs> conv_forward, conv_forward_strassen;
 extern const ConvSumKernel conv_sum, conv_sum_strassen;
 
-constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen{"conv_forward_bf16_strassen_avx512_bf16",
-                                                            Isa::TVN_ISA,
-                                                            strassen_forward_packed_size,
-                                                            strassen_forward_pack,
-                                                            strassen_forward_scratch_size,
-                                                            strassen_forward,
-                                                            strassen_supports,
-                                                            strassen_forward_pays,
-                                                            Precision::bf16,
-                                                            0};
-constexpr ConvSumKernel conv_sum_strassen{"conv_sum_bf16_strassen_avx512_bf16",
-                                          Isa::TVN_ISA,
-                                          strassen_sum_packed_size,
-                                          strassen_sum_pack,
-                                          strassen_sum_scratch_size,
-                                          strassen_sum,
-                                          strassen_sum_pays,
-                                          Precision::bf16,
-                                          0};
-
+constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen = forward_strassen("conv_forward_bf16_strassen_avx512_bf16");
+constexpr ConvSumKernel conv_sum_strassen = sum_strassen("conv_sum_bf16_strassen_avx512_bf16");
 constexpr ConvKernel<ConvForwardArgs> conv_forward{"conv_forward_bf16_avx512_bf16",
                                                    Isa::TVN_ISA,
                                                    forward_packed_size,

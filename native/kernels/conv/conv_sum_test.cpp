@@ -57,7 +57,7 @@ void check(const ConvSumShape& s, Random& random) {
       return got;
     };
     const auto got = run(1);
-    const bool bf16 = kernel.precision == Precision::bf16, sums_are_rounded = bf16 && kernel.row_unit == 0;
+    const bool bf16 = kernel.precision == Precision::bf16, sums_are_rounded = rounds_sums(kernel);
     if (!sums_are_rounded) expect_close(got, bf16 ? want_bf16 : want, {.terms = terms, .scale = std::fmax(1, std::sqrt(terms) / 3)});
     if (bf16) expect_close(got, want, bf16_products(terms, sums_are_rounded));
     for (const int threads : {2, 3}) expect_same_bits(run(threads), got);

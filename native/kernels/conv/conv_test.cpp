@@ -146,7 +146,7 @@ void check(const ConvShape& s, Random& random) {
   for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
     if (kernel.supports && !kernel.supports(s)) return;
     const auto y = same_for_all_thread_counts([&](ThreadPool& pool) { return c.forward(kernel, pool); });
-    const bool bf16 = kernel.precision == Precision::bf16, sums_are_rounded = bf16 && kernel.supports;
+    const bool bf16 = kernel.precision == Precision::bf16, sums_are_rounded = rounds_sums(kernel);
     if (!sums_are_rounded) expect_close(y, bf16 ? c.y_bf16 : c.y, chain(with_bias_and_residual * spread(kernel)));
     if (bf16) expect_close(y, c.y, bf16_products(static_cast<double>(with_bias_and_residual), sums_are_rounded));
   });
@@ -283,6 +283,18 @@ TEST(Conv, Bf16IsChosenWhereItIsAskedForAndFaster) {
   EXPECT_FALSE(is_bf16(winograd, Precision::bf16));
   EXPECT_EQ(chosen(winograd, Precision::bf16), chosen(winograd, Precision::f32));
   for (const ConvShape& s : {pointwise, strided, clip, winograd}) EXPECT_FALSE(is_bf16(s, Precision::f32));
+  const ConvShape large = shape({1, 1, 22, 22, 1024}, 1024, 1, 1, 1, 1, 1, 1);
+  const auto by_strassen = [](const std::string& name) { return name.find("bf16_strassen") != std::string::npos; };
+  const auto chosen_sum = [&] {
+    return std::string(select(conv_sum_kernels(), allowed_isa(), ConvSumShape{pointwise, large}, Precision::bf16).name);
+  };
+  EXPECT_EQ(by_strassen(chosen(large, Precision::bf16)), possible);
+  EXPECT_EQ(by_strassen(chosen_sum()), possible);
+  EXPECT_FALSE(by_strassen(chosen(pointwise, Precision::bf16)));
+  setenv("TVN_CONVOLUTION", "direct", 1);
+  EXPECT_FALSE(by_strassen(chosen(large, Precision::bf16)));
+  EXPECT_FALSE(by_strassen(chosen_sum()));
+  unsetenv("TVN_CONVOLUTION");
   const ConvSumShape sum{pointwise, pointwise};
   EXPECT_EQ(select(conv_sum_kernels(), allowed_isa(), sum, Precision::f32).precision, Precision::f32);
   EXPECT_EQ(select(conv_sum_kernels(), allowed_isa(), sum, Precision::bf16).precision == Precision::bf16, possible);
@@ -302,7 +314,7 @@ TEST(Conv, Bf16RoundsToTheNearestEven) {
   const float one = 1;
   ThreadPool pool(1);
   for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
-    if (kernel.precision != Precision::bf16 || kernel.supports) return;  // Strassen rounds sums
+    if (kernel.precision != Precision::bf16 || rounds_sums(kernel)) return;
     const auto expect_rounded = [&](const ConvShape& s, const float* x, const float* w) {
       GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(s))), scratch(static_cast<int64_t>(kernel.scratch_size(s, 1))),
           y(count);

@@ -124,5 +124,33 @@ bool strassen_sum_pays(const ConvSumShape& s, Precision) {
   return !direct_only() && (strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0);
 }
 
+// Their rows depend on each other.
+
+constexpr Precision strassen_precision = converts ? Precision::bf16 : Precision::f32;
+
+constexpr ConvKernel<ConvForwardArgs> forward_strassen(const char* name) {
+  return {.name = name,
+          .isa = Isa::TVN_ISA,
+          .packed_size = strassen_forward_packed_size,
+          .pack = strassen_forward_pack,
+          .scratch_size = strassen_forward_scratch_size,
+          .run = strassen_forward,
+          .supports = strassen_supports,
+          .pays = strassen_forward_pays,
+          .precision = strassen_precision,
+          .row_unit = 0};
+}
+constexpr ConvSumKernel sum_strassen(const char* name) {
+  return {.name = name,
+          .isa = Isa::TVN_ISA,
+          .packed_size = strassen_sum_packed_size,
+          .pack = strassen_sum_pack,
+          .scratch_size = strassen_sum_scratch_size,
+          .run = strassen_sum,
+          .pays = strassen_sum_pays,
+          .precision = strassen_precision,
+          .row_unit = 0};
+}
+
 }  // namespace
 }  // namespace tvn::TVN_ISA

@@ -164,12 +164,13 @@ void correlate(const Correlation& k, const float* in, float* out, int64_t begin,
 struct CompactCopy {
   static constexpr int64_t floats = 32 << 10;
   int64_t channels;  // of a block; 0 where a copy does not pay
+  int64_t columns;   // of a row of the copy, padding included
   int64_t rows;      // of out that one copy serves
 
-  explicit CompactCopy(const Correlation& k) : channels(0), rows(0) {
+  explicit CompactCopy(const Correlation& k) : channels(0), columns((k.out_w - 1) * k.sw + k.kw), rows(0) {
     if (k.channels % 256 != 0 || k.kh == 1) return;
     for (channels = 64; channels >= lanes; channels /= 2) {
-      const int64_t in_rows = floats / (((k.out_w - 1) * k.sw + k.kw) * channels);
+      const int64_t in_rows = floats / (columns * channels);
       if (in_rows < 2 * k.kh) continue;
       rows = (in_rows - k.kh) / k.sh + 1;
       return;
@@ -183,12 +184,12 @@ void correlate_compact(Correlation k, const CompactCopy& copy, const float* in, 
   constexpr int64_t pixels_ahead = 12;
   alignas(64) float buffer[CompactCopy::floats];
   const Correlation whole = k;
-  const int64_t width = copy.channels, columns = smaller(k.in_w, (k.out_w - 1) * k.sw + k.kw - k.pw);
+  const int64_t width = copy.channels, columns = smaller(k.in_w, copy.columns - k.pw);
   k.channels = width;
   k.w += c;
   if (k.bias) k.bias += c;
   k.far = false;
-  k.in_w = (k.out_w - 1) * k.sw + k.kw;
+  k.in_w = copy.columns;
   k.pw = 0;
   const auto clear = [](float* to, int64_t count) {
     for (int64_t i = 0; i < count; i += lanes) store(to + i, zero());
