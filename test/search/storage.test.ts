@@ -10,6 +10,7 @@ import type { StudyEvent } from '../../lib/search/events.js'
 import { MemoryStudy } from '../../lib/search/storage/memory.js'
 import { createStudy, holdsStudy, openStudy } from '../../lib/search/storage/sqlite.js'
 import type { Storage } from '../../lib/search/storage/storage.js'
+import { network } from '../data/colours.js'
 import { record } from './study-record.js'
 
 const created: StudyEvent = { kind: 'created', record }
@@ -50,6 +51,10 @@ for (const [name, make] of Object.entries(implementations)) {
         [created, 0],
         [running(0), 0.1 + 0.2],
         [odd, 1e-17],
+        [{ kind: 'proposed', trial: 2, parent: null, mutations: [], network: network.toJSON(), params: 1, macs: 2 }, 1],
+        [{ kind: 'stopped', reason: 'trials' }, 2],
+        [{ kind: 'finishing', trial: 2 }, 3],
+        [{ kind: 'passed-over', trial: 2, reason: 'too slow' }, 4],
       ]
       for (const [event, elapsed] of events) storage.append(event, elapsed)
       const expected = events.map(([event, elapsed]) => ({ event, elapsed }))
