@@ -18,7 +18,7 @@ const step = 0.015
 const sequences = []
 for (const network of smallNetworks) {
   const graph = network.graph({ classes: 10 })
-  using inference = new Inference(graph, await initialize(graph, Random.seeded(0)), { threads: 1, precision: 'f32' })
+  using inference = new Inference(graph, await initialize(graph, Random.seeded(0)), { threads: 1, precision: 'f32', search: true })
   const { frames, size } = network.streams[0]
   const clip = randomBytes(frames * size * size * 3)
   const call = async () => {

@@ -22,6 +22,19 @@ export interface NativePlanOptions {
   readonly batch: number
   readonly threads: number
   readonly precision: Precision
+  /** Without it every step is done in the usual way. */
+  readonly tuning?: NativeTuning
+}
+
+/** By step, as the native side describes it, the name of the way in which it is computed. */
+export type TuningChoices = Readonly<Record<string, string>>
+
+/** Steps can be cut in ways that have the same bits; which is the fastest is found by trying. */
+export interface NativeTuning {
+  /** Steps that need not be tried again; may hold steps of other plans. */
+  readonly known: TuningChoices
+  /** About so long the others may be tried; 0: they are done as usual. */
+  readonly seconds: number
 }
 
 /** One step of a Plan: one or more ops of the graph fused into one kernel, or a band of such kernels, which compute a few rows at a time in turns. */
@@ -35,6 +48,8 @@ export interface NativeStage {
   readonly shape: string
   /** E.g. `conv_forward_f32_avx512`. */
   readonly kernel: string
+  /** How its work is cut, where trying found another way than the usual one, e.g. `smaller blocks`; else empty. */
+  readonly cut: string
   /** Kernels that stand before it in the dispatch list and why they were refused, e.g. `conv_forward_f32_winograd_avx512: does not pay`. */
   readonly refused: readonly string[]
   /** Multiply-accumulates of one run (whole batch). */
@@ -63,6 +78,8 @@ export interface NativePlan {
   /** Milliseconds of each stage, one Float64Array a run. */
   profile(clips: Uint8Array, runs: number): Promise<Float64Array[]>
   stages(): NativeStage[]
+  /** What was known or found about its steps. */
+  choices(): TuningChoices
   /**
    * Bytes: packed weights and the arena, which is all that a plan holds; of the arena, the largest two activations that are needed
    * at the same time and the largest scratch of a stage.

@@ -1,3 +1,4 @@
+import { createTunedPlan } from '../../lib/model/tuning.js'
 import { native, type Precision } from '../../lib/native.js'
 import type { Contender } from '../contenders.js'
 import { clipsOf, graphOf, weightsOf } from '../subjects.js'
@@ -10,7 +11,7 @@ export async function load(contender: Contender): Promise<Running> {
 
 async function loadPlan({ network, precision, threads, batch }: Contender): Promise<Running> {
   const graph = graphOf(network)
-  const plan = await native().createPlan(graph, Object.fromEntries(weightsOf(graph)), { batch, threads, precision: precision as Precision })
+  const plan = await createTunedPlan(graph, weightsOf(graph), { batch, threads, precision: precision as Precision, search: batch === 1 })
   const clips = clipsOf(graph, batch)
   const run = () => plan.run(clips)
   return { output: run, run }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import os from 'node:os'
-import { cacheDirectory } from '../data/cache.js'
+import { cacheDirectory } from '../cache.js'
 import { findDecoder } from '../data/decoder/find.js'
 import { type NativeCpu, native } from '../native.js'
 import { Network } from '../network/network.js'

@@ -37,8 +37,9 @@ const environment: readonly (readonly [name: string, about: string])[] = [
   ['TVN_MAX_ISA', `use no kernels above this level: ${isas.join(', ')}`],
   ['TVN_CONVOLUTION', 'direct: neither Winograd nor Strassen'],
   ['TVN_BANDS', 'off: every layer writes all of its output before the next one begins'],
+  ['TVN_TUNING', 'off: no search for the fastest way to cut the work of a network, and none that was found is used'],
   ['TVN_VERBOSE', 'dispatch: the kernel of every stage of a network and why better ones were refused; decode: what the decoder does'],
-  ['TVN_CACHE_DIR', 'where decoded videos and the demo are kept'],
+  ['TVN_CACHE_DIR', 'where decoded videos, the demo and what was found about this machine are kept'],
   ['FFMPEG_PATH', 'decode with this ffmpeg'],
   ['NO_COLOR', 'no colours'],
 ]

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { throwIfAborted } from '../abort.js'
 import { describeFileError, writeFileAtomic } from '../atomic.js'
-import { cacheFolder } from './cache.js'
+import { cacheFolder } from '../cache.js'
 import { type DataOptions, progressOf } from './dataset.js'
 
 /** SHA-256 of a file's bytes, or why it cannot be read or used. */

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { abortError, throwIfAborted } from '../abort.js'
 import { TvnError } from '../errors.js'
 import { temporaryFile } from '../temporary.js'
-import { cacheFolder, diskFull } from './cache.js'
+import { cacheFolder, diskFull } from '../cache.js'
 import { hashFiles, sha256 } from './content-hash.js'
 import {
   type DataOptions,

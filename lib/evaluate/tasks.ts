@@ -77,7 +77,7 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       const network = Network.parse(json)
       const graph = network.graph({ classes })
       const weights = file === undefined ? await initialize(graph, Random.seeded(0)) : (await readModel(file)).weights
-      using inference = new Inference(graph, weights, { threads: 1, precision: 'f32' })
+      using inference = new Inference(graph, weights, { threads: 1, precision: 'f32', search: true })
       const { frames, size } = network.streams[0]
       return await inference.measure([frames, size, size, 3], {
         limits: limits.map(parseLimit),

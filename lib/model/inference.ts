@@ -7,10 +7,13 @@ import { volume } from '../network/cost.js'
 import type { Graph } from '../network/graph.js'
 import { isVerbose, log } from '../verbose.js'
 import { explainStage } from './profile.js'
+import { createTunedPlan } from './tuning.js'
 
 export interface InferenceOptions {
   readonly threads: number
   readonly precision: Precision
+  /** Whether a plan for single clips may be searched for ways to cut its steps; default false: what is known of this machine is used. */
+  readonly search?: boolean
 }
 
 const largestBatch = 8
@@ -118,8 +121,8 @@ export class Inference {
   }
 
   async #compile(batch: number): Promise<NativePlan> {
-    const { threads, precision } = this.#options
-    const plan = await native().createPlan(this.#graph, Object.fromEntries(this.#weights), { batch, threads, precision })
+    const { threads, precision, search = false } = this.#options
+    const plan = await createTunedPlan(this.#graph, this.#weights, { batch, threads, precision, search: search && batch === 1 })
     if (isVerbose('dispatch')) {
       log('dispatch', `plan of batch ${batch}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${precision}, ${native().cpu().isa}`)
       for (const stage of plan.stages()) log('dispatch', explainStage(stage))

@@ -69,7 +69,7 @@ export class Model {
     this.notes = file.notes
     this.#weights = file.weights
     this.#graph = file.network.graph({ classes: file.labels.length })
-    this.#inference = new Inference(this.#graph, file.weights, { threads, precision })
+    this.#inference = new Inference(this.#graph, file.weights, { threads, precision, search: true })
   }
 
   /** Weights and running statistics by tensor name; not to be changed. */

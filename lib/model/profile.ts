@@ -9,6 +9,8 @@ export interface StageProfile {
   readonly ops: readonly string[]
   readonly kind: OpKind
   readonly kernel: string
+  /** How its work is cut, where a search found another way than the usual one; else empty. */
+  readonly cut: string
   /** Median over the runs. */
   readonly ms: number
   /** Rate of the multiply-adds, in GFLOP/s; 0 for a stage without any. */
@@ -29,10 +31,10 @@ export interface StageProfile {
 export async function profileStages(plan: NativePlan, clips: Uint8Array, repetitions: number, peak: number): Promise<StageProfile[]> {
   await plan.profile(clips, Math.ceil(repetitions / 10))
   const runs = await plan.profile(clips, repetitions)
-  return plan.stages().map(({ name, ops, kind, kernel, macs, bytes }, stage) => {
+  return plan.stages().map(({ name, ops, kind, kernel, cut, macs, bytes }, stage) => {
     const ms = median(runs.map((times) => times[stage] as number))
     const gflops = ms > 0 ? (2 * macs) / (ms * 1e6) : 0
-    return { name, ops, kind, kernel, ms, gflops, peakFraction: gflops / peak, bytes }
+    return { name, ops, kind, kernel, cut, ms, gflops, peakFraction: gflops / peak, bytes }
   })
 }
 
@@ -66,7 +68,13 @@ export function fusedOps({ name, ops }: Pick<NativeStage, 'name' | 'ops'>): stri
 
 /** What TVN_VERBOSE=dispatch tells of a stage. */
 export function explainStage(stage: NativeStage): string {
-  const { name, kind, shape, kernel, refused } = stage
+  const { name, kind, shape, kernel, cut, refused } = stage
   const fused = fusedOps(stage)
-  return [`${name}: ${kind} ${shape}`, kernel, ...(fused ? [`with ${fused}`] : []), ...(refused.length > 0 ? [`refused ${refused.join(', ')}`] : [])].join('; ')
+  return [
+    `${name}: ${kind} ${shape}`,
+    kernel,
+    ...(cut ? [cut] : []),
+    ...(fused ? [`with ${fused}`] : []),
+    ...(refused.length > 0 ? [`refused ${refused.join(', ')}`] : []),
+  ].join('; ')
 }

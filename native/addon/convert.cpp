@@ -157,6 +157,22 @@ template std::span<uint8_t> typed_array(Napi::Env, Napi::Value, const std::strin
 template std::span<int32_t> typed_array(Napi::Env, Napi::Value, const std::string&, int64_t);
 template std::span<float> typed_array(Napi::Env, Napi::Value, const std::string&, int64_t);
 
+std::map<std::string, std::string> text_properties(Napi::Object object) {
+  std::map<std::string, std::string> properties;
+  const Napi::Array names = object.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    properties[name] = text(object, name.c_str());
+  }
+  return properties;
+}
+
+Napi::Object text_object(Napi::Env env, const std::map<std::string, std::string>& properties) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [name, value] : properties) object.Set(name, value);
+  return object;
+}
+
 Napi::Array texts(Napi::Env env, const std::vector<std::string>& list) {
   Napi::Array array = Napi::Array::New(env, list.size());
   for (uint32_t i = 0; i < list.size(); i++) array.Set(i, list[i]);

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,10 @@ std::vector<int64_t> whole_numbers(Napi::Value value, const std::string& name, i
  * runs (a getter is enough): copy it before. */
 template <class T>
 std::span<T> typed_array(Napi::Env env, Napi::Value value, const std::string& name, int64_t size = -1);
+
+/** The properties of an object of texts. */
+std::map<std::string, std::string> text_properties(Napi::Object object);
+Napi::Object text_object(Napi::Env env, const std::map<std::string, std::string>& properties);
 
 /** An array of texts. */
 Napi::Array texts(Napi::Env env, const std::vector<std::string>& list);

@@ -15,7 +15,8 @@ Napi::Function PlanObject::define(Napi::Env env) {
   return DefineClass(env, "NativePlan",
                      {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::measure>("measure"),
                       InstanceMethod<&PlanObject::profile>("profile"), InstanceMethod<&PlanObject::stages>("stages"),
-                      InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::dispose>("dispose")});
+                      InstanceMethod<&PlanObject::choices>("choices"), InstanceMethod<&PlanObject::memory>("memory"),
+                      InstanceMethod<&PlanObject::dispose>("dispose")});
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_(std::move(instance(info.Env()).next_plan)) {
@@ -24,8 +25,13 @@ PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_
 
 Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
   const Napi::Object options = object_argument(info, 2, "options");
-  const PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
-                                 isa_for(info.Env()), precision_argument(property(options, "precision"))};
+  PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
+                           isa_for(info.Env()), precision_argument(property(options, "precision"))};
+  if (const Napi::Value tuning = property(options, "tuning"); tuning.IsObject()) {
+    const Napi::Value known = property(tuning.As<Napi::Object>(), "known");
+    if (!known.IsObject()) bad_argument(info.Env(), "tuning.known: expected an object");
+    plan_options.tuning = {text_properties(known.As<Napi::Object>()), number(tuning.As<Napi::Object>(), "seconds", 0, 3600)};
+  }
   Graph graph = graph_argument(info, 0);
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Plan>>::start(
@@ -127,6 +133,7 @@ Napi::Value PlanObject::stages(const Napi::CallbackInfo& info) {
     stage.Set("kind", stages[i].kind);
     stage.Set("shape", stages[i].shape);
     stage.Set("kernel", stages[i].kernel);
+    stage.Set("cut", stages[i].cut);
     stage.Set("refused", texts(env, stages[i].refused));
     stage.Set("macs", static_cast<double>(stages[i].macs));
     stage.Set("bytes", static_cast<double>(stages[i].bytes));
@@ -135,13 +142,15 @@ Napi::Value PlanObject::stages(const Napi::CallbackInfo& info) {
   return list;
 }
 
+Napi::Value PlanObject::choices(const Napi::CallbackInfo& info) { return text_object(info.Env(), live(info.Env()).choices()); }
+
 Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
   const Plan& plan = live(info.Env());
   Napi::Object memory = Napi::Object::New(info.Env());
   memory.Set("weights", static_cast<double>(plan.weight_bytes()));
-  memory.Set("arena", static_cast<double>(plan.arena_bytes()));
-  memory.Set("activations", static_cast<double>(plan.activation_bytes()));
-  memory.Set("scratch", static_cast<double>(plan.scratch_bytes()));
+  memory.Set("arena", static_cast<double>(plan.layout().arena().size_bytes()));
+  memory.Set("activations", static_cast<double>(plan.layout().activation_bytes()));
+  memory.Set("scratch", static_cast<double>(plan.layout().scratch_bytes()));
   return memory;
 }
 

@@ -22,6 +22,7 @@ class PlanObject final : public Napi::ObjectWrap<PlanObject> {
   Napi::Value measure(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value stages(const Napi::CallbackInfo& info);
+  Napi::Value choices(const Napi::CallbackInfo&);
   Napi::Value memory(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 

@@ -49,16 +49,21 @@ std::optional<Band> Band::find(const Program& program, const std::vector<std::un
   }
   for (; size > 1; size--) {
     const Shape& y = program.shape(program.nodes[first + size - 1].output);
-    Band band(std::span<const Link>(links.data(), size), y, batch, threads);
-    if (!band.fit(limits.rows)) continue;
-    band.plan_scratch();
-    return band;
+    Band band(std::span<const Link>(links.data(), size), y, batch, threads, limits.rows);
+    if (band.fit()) return band;
   }
   return std::nullopt;
 }
 
-Band::Band(std::span<const Link> links, const Shape& y, int64_t batch, int threads)
-    : size_(links.size()), frames_(y.t), all_frames_(batch * y.t), threads_(threads) {
+std::optional<Band> Band::with_rows(int shift) const {
+  Band other = *this;
+  other.bytes_ = shift < 0 ? bytes_ >> -shift : bytes_ << shift;
+  if (!other.fit() || other.rows_ == rows_) return std::nullopt;
+  return other;
+}
+
+Band::Band(std::span<const Link> links, const Shape& y, int64_t batch, int threads, size_t bytes)
+    : size_(links.size()), frames_(y.t), all_frames_(batch * y.t), threads_(threads), bytes_(bytes) {
   std::copy(links.begin(), links.end(), links_.begin());
 }
 
@@ -74,10 +79,10 @@ int64_t Band::place_buffers(int64_t rows) {
   return sum;
 }
 
-/** Chooses the largest bands whose rows fit into so many bytes and of which every thread has several; says whether they are worth it. */
-bool Band::fit(size_t bytes) {
+/** Chooses the largest bands whose rows fit and of which every thread has several; says whether they are worth it. */
+bool Band::fit() {
   const Link& last = links_[size_ - 1];
-  const int64_t unit = last.window.unit, most = static_cast<int64_t>(bytes / sizeof(float));
+  const int64_t unit = last.window.unit, most = static_cast<int64_t>(bytes_ / sizeof(float));
   const int64_t share = threads_ == 1 ? last.height : std::min(last.height * all_frames_ / (tasks_per_thread * threads_), last.height);
   if (last.height == 0 || place_buffers(unit) > most) return false;
   rows_ = unit;
@@ -85,6 +90,7 @@ bool Band::fit(size_t bytes) {
   for (size_t i = 0; i < size_; i++)
     if (links_[i].layer->packed().size_bytes() > most_weights && rows_ * last.width < least_positions) return false;
   rows_ = round_up(ceil_div(last.height, bands()), unit);  // all of nearly the same height
+  plan_scratch();
   return bands() * all_frames_ > 1;
 }
 

@@ -28,6 +28,9 @@ class Band {
   static std::optional<Band> find(const Program& program, const std::vector<std::unique_ptr<Layer>>& layers, size_t first, int64_t batch,
                                   int threads, const BandLimits& limits);
 
+  /** The same with 2^shift times the bytes for rows; null where that is no other band. */
+  std::optional<Band> with_rows(int shift) const;
+
   /** How many layers it has. */
   size_t size() const { return size_; }
   /** Floats that run needs. */
@@ -52,8 +55,8 @@ class Band {
     int64_t buffer = 0;               // where rows of y lie in a thread's scratch, unless it is the last
   };
 
-  Band(std::span<const Link> links, const Shape& y, int64_t batch, int threads);
-  bool fit(size_t bytes);
+  Band(std::span<const Link> links, const Shape& y, int64_t batch, int threads, size_t bytes);
+  bool fit();
   void plan_scratch();
   int64_t place_buffers(int64_t rows);
   int64_t bands() const;
@@ -66,6 +69,7 @@ class Band {
   size_t size_;
   int64_t frames_, all_frames_;  // of a clip, of the batch
   int threads_;
+  size_t bytes_;          // for rows
   int64_t rows_ = 0;      // of the last layer at a time
   int64_t segments_ = 1;  // of a frame, which are computed apart
   int64_t buffers_ = 0, thread_scratch_ = 0;

@@ -90,7 +90,7 @@ TEST(Band, SparesTheTensorsBetweenItsLayers) {
   Plan whole(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, no_bands});
   Plan banded(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, {64 << 10, 900 << 10}});
   EXPECT_EQ(banded.stages().front().name, "normalized ⇒ first ⇒ max ⇒ winograd");
-  EXPECT_LT(4 * banded.arena_bytes(), 3 * whole.arena_bytes());
+  EXPECT_LT(4 * banded.layout().arena().size(), 3 * whole.layout().arena().size());
 }
 
 TEST(Band, LeavesSmallTensorsAlone) {

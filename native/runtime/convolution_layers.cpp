@@ -24,6 +24,7 @@ class ConvLayer final : public Layer {
         data_gradient_(tvn::select(conv_data_gradient_kernels(), o.isa, shape_)),
         weight_gradient_(tvn::select(conv_weight_gradient_kernels(), o.isa, shape_)),
         packed_(forward_.packed_size(shape_)),
+        threads_(o.threads),
         scratch_(forward_.scratch_size(shape_, o.threads)) {
     if (node.inputs.size() > 1) require_inference(o);
     if (o.purpose == Purpose::inference) return;
@@ -35,6 +36,12 @@ class ConvLayer final : public Layer {
   bool packs(size_t slot) const override { return slot == 0; }
   std::span<const float> packed() const override { return {packed_.data(), packed_.size()}; }
   size_t scratch() const override { return scratch_; }
+
+  std::span<const Tiling> tilings() const override { return forward_.tilings; }
+  void set_tiling(const Tiling& tiling) override {
+    shape_.tiling = tiling;
+    scratch_ = forward_.scratch_size(shape_, threads_);
+  }
 
   void pack(const Operands& at, ThreadPool& pool) override { forward_.pack(shape_, at.parameters[0], packed_.data(), pool); }
 
@@ -68,6 +75,7 @@ class ConvLayer final : public Layer {
   const ConvKernel<ConvDataGradientArgs>& data_gradient_;
   const ConvKernel<ConvWeightGradientArgs>& weight_gradient_;
   Buffer<float> packed_, transposed_;
+  int threads_;
   size_t scratch_;
 };
 
@@ -81,6 +89,7 @@ class ConvSumLayer final : public Layer {
         kernel_(select(conv_sum_kernels(), o.isa, shape_, o.precision)),
         shortcut_at_(kernel_.packed_size(shape_.expand)),
         packed_(shortcut_at_ + kernel_.packed_size(shape_.shortcut)),
+        threads_(o.threads),
         scratch_(kernel_.scratch_size(shape_, o.threads)) {
     require_inference(o);
   }
@@ -89,6 +98,12 @@ class ConvSumLayer final : public Layer {
   bool packs(size_t slot) const override { return slot == 0 || slot == 2; }
   std::span<const float> packed() const override { return {packed_.data(), packed_.size()}; }
   size_t scratch() const override { return scratch_; }
+
+  std::span<const Tiling> tilings() const override { return kernel_.tilings; }
+  void set_tiling(const Tiling& tiling) override {
+    shape_.expand.tiling = shape_.shortcut.tiling = tiling;
+    scratch_ = kernel_.scratch_size(shape_, threads_);
+  }
 
   void pack(const Operands& at, ThreadPool& pool) override {
     kernel_.pack(shape_.expand, at.parameters[0], packed_.data(), pool);
@@ -131,6 +146,7 @@ class ConvSumLayer final : public Layer {
   const ConvSumKernel& kernel_;
   size_t shortcut_at_;
   Buffer<float> packed_;
+  int threads_;
   size_t scratch_;
 };
 

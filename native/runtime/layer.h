@@ -11,6 +11,7 @@
 
 #include "core/isa.h"
 #include "core/thread_pool.h"
+#include "core/tiling.h"
 #include "graph/graph.h"
 #include "graph/passes.h"
 
@@ -74,6 +75,9 @@ class Layer {
   virtual bool packs(size_t /*slot*/) const { return false; }
   /** The packed weights. */
   virtual std::span<const float> packed() const { return {}; }
+  /** Ways to cut the work of forward, besides the usual one; pack must follow a change. In inference only. */
+  virtual std::span<const Tiling> tilings() const { return {}; }
+  virtual void set_tiling(const Tiling&) {}
   /** Floats of scratch that forward or backward needs. */
   virtual size_t scratch() const { return 0; }
 

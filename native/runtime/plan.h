@@ -9,8 +9,9 @@
 #include "core/buffer.h"
 #include "graph/graph.h"
 #include "graph/passes.h"
-#include "runtime/band.h"
-#include "runtime/layer.h"
+#include "runtime/layout.h"
+#include "runtime/stage.h"
+#include "runtime/tuning.h"
 
 namespace tvn {
 
@@ -21,18 +22,7 @@ struct PlanOptions {
   Precision precision = Precision::f32;
   PassSet passes = all_passes;
   BandLimits bands = band_limits();
-};
-
-/** One step of a plan. */
-struct Stage {
-  std::string name;
-  std::vector<std::string> ops;  // of the graph, fused into this step
-  std::string kind;              // of the op that remains; in a band of the one with the most multiply-accumulates
-  std::string shape;             // inputs, window and output, for people
-  std::string kernel;
-  std::vector<std::string> refused;  // better kernels that were not chosen, with the reason
-  int64_t macs;                      // of a whole run
-  int64_t bytes;                     // of inputs, weights and outputs of a whole run
+  Tuning tuning = {};
 };
 
 class Plan {
@@ -50,38 +40,26 @@ class Plan {
 
   const std::vector<Stage>& stages() const { return stages_; }
   size_t weight_bytes() const { return weight_bytes_; }
-  size_t arena_bytes() const { return arena_.size(); }
-  /** The largest two activations that a step needs at the same time, and the largest scratch: both lie in the arena. */
-  size_t activation_bytes() const { return activation_bytes_; }
-  size_t scratch_bytes() const { return scratch_bytes_; }
+  const Layout& layout() const { return *layout_; }
+  /** What was known or found of how to cut the steps. */
+  const Choices& choices() const { return choices_; }
   /** Evicts weights and activations from every cache. */
   void evict() const;
   ThreadPool& pool() { return pool_; }
 
  private:
-  /** One or more layers. */
-  struct Step {
-    size_t first, end;
-    std::optional<Band> band;  // null for one layer
-  };
-
-  void make_steps();
-  void run_step(const Step& step);
-  void bind_parameters(const ParameterValues& values);
-  void bind_tensors();
-  void describe(const Graph& before);
+  std::vector<Operands> bind_parameters(const ParameterValues& values);
+  void pack(std::vector<Operands>& parameters);
+  void describe_steps(const Graph& before, const LayerOptions& how);
 
   PlanOptions options_;
   Program program_;
   ThreadPool pool_;
-  std::vector<std::unique_ptr<Layer>> layers_;
-  std::vector<Step> steps_;
-  std::vector<Operands> operands_;
-  std::vector<Buffer<float>> parameters_;
-  std::vector<size_t> clip_readers_;  // layers that read the clip
-  Buffer<uint8_t> arena_;
-  const float* logits_ = nullptr;
-  size_t weight_bytes_ = 0, activation_bytes_ = 0, scratch_bytes_ = 0;
+  Layers layers_;
+  std::vector<Buffer<float>> parameters_;  // those that are not packed
+  Choices choices_;
+  std::unique_ptr<Layout> layout_;
+  size_t weight_bytes_ = 0;
   std::vector<Stage> stages_;
 };
 

@@ -35,7 +35,7 @@ export const command = defineCommand({
     const random = Random.seeded(0)
     const clip = Uint8Array.from({ length: frames * size * size * 3 }, () => random.uint32() & 255)
 
-    using inference = new Inference(graph, weights, { threads: options.threads, precision: options.precision })
+    using inference = new Inference(graph, weights, { threads: options.threads, precision: options.precision, search: true })
     output.progress(`measuring ${source.network.name}`)
     const latency = await inference.measure(shape, { signal })
     const { stages, peak } = await inference.withPlan(async (plan) => {
@@ -76,7 +76,7 @@ function stagesText(stages: readonly StageProfile[], peak: number): string {
     gflops > 0 ? `${((100 * gflops) / peak).toFixed(0)} %` : '',
     (bytes / 1024).toFixed(0),
   ]
-  const rows = stages.map((stage) => row(stage.name, fusedOps(stage), stage.kernel, stage))
+  const rows = stages.map((stage) => row(stage.name, fusedOps(stage), stage.cut ? `${stage.kernel}, ${stage.cut}` : stage.kernel, stage))
   const all = { ms: total, gflops: sum(({ ms, gflops }) => ms * gflops) / total, bytes: sum(({ bytes }) => bytes) }
   const columns = ['stage', 'fused into it', 'kernel', right('ms'), right('time'), right('GFLOP/s'), right('of peak'), right('KiB')]
   const rest = nonGemm(stages)

@@ -17,12 +17,14 @@
 #include "core/kernel_list.h"
 #include "core/shape.h"
 #include "core/thread_pool.h"
+#include "core/tiling.h"
 
 namespace tvn {
 
 struct ConvShape {
   Shape x, y;
   Window window;
+  Tiling tiling = {};  // one of the kernel's; those of the weight gradient are alike
 };
 
 struct ConvForwardArgs {
@@ -66,6 +68,7 @@ struct ConvKernel {
   bool (*pays)(const ConvShape&, Precision) = nullptr;  // of the supported shapes, those where it is the kernel to choose; null: all
   Precision precision = Precision::f32;                 // bf16: x and w are rounded to it; f32 kernels serve bf16 where they pay
   int row_unit = 1;  // rows of y that begin at a multiple of it have the same bits if computed alone; 0: rows are not computed alone
+  std::span<const Tiling> tilings = {};  // to choose from, besides the usual one
 };
 
 /** TVN_CONVOLUTION=direct: neither Winograd nor Strassen anywhere. */
@@ -106,7 +109,8 @@ struct ConvSumKernel {
   void (*run)(const ConvSumShape&, const ConvSumArgs&, ThreadPool&);
   bool (*pays)(const ConvSumShape&, Precision) = nullptr;  // null: always
   Precision precision = Precision::f32;
-  int row_unit = 1;  // as in ConvKernel
+  int row_unit = 1;                      // as in ConvKernel
+  std::span<const Tiling> tilings = {};  // as in ConvKernel; that of `expand` counts
 };
 
 std::span<const ConvSumKernel> conv_sum_kernels();

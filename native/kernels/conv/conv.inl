@@ -6,8 +6,8 @@
 // shape and instruction set: neither the tile nor the thread that computes it matters.
 //
 // Scratch: per thread two offsets for every position of a block (three for a sum of two) and a copy of its input, at most 64 Ki words
-// (weight gradient: 256 Ki) or one window if that is more; for the weight gradient also copies of dw, together at most 1 Mi floats, or one
-// where it lies transposed.
+// (times the tiling's factor; weight gradient: 256 Ki) or one window if that is more; for the weight gradient also copies of dw, together
+// at most 1 Mi floats, or one where it lies transposed.
 #include "core/simd/common.inl"
 #include "core/simd/math.inl"
 #include "core/simd/words_f32.inl"
@@ -50,7 +50,8 @@ constexpr ConvKernel<ConvForwardArgs> forward_winograd(const char* name) {
           winograd_supports<Outputs>,
           winograd_forward_pays<Outputs>,
           Precision::f32,
-          Outputs};
+          Outputs,
+          winograd_tilings};
 }
 template <int Outputs>
 constexpr ConvKernel<ConvDataGradientArgs> data_gradient_winograd(const char* name) {
@@ -79,10 +80,20 @@ constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient_strassen{"conv_dat
                                                                        strassen_gradient,
                                                                        strassen_gradient_supports,
                                                                        strassen_gradient_pays};
-constexpr ConvKernel<ConvForwardArgs> conv_forward{
-    "conv_forward_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, forward_scratch_size, forward};
-constexpr ConvSumKernel conv_sum{
-    "conv_sum_f32_" TVN_STRING(TVN_ISA), Isa::TVN_ISA, forward_packed_size, forward_pack, sum_scratch_size, forward_sum};
+constexpr ConvKernel<ConvForwardArgs> conv_forward{.name = "conv_forward_f32_" TVN_STRING(TVN_ISA),
+                                                   .isa = Isa::TVN_ISA,
+                                                   .packed_size = forward_packed_size,
+                                                   .pack = forward_pack,
+                                                   .scratch_size = forward_scratch_size,
+                                                   .run = forward,
+                                                   .tilings = forward_tilings};
+constexpr ConvSumKernel conv_sum{.name = "conv_sum_f32_" TVN_STRING(TVN_ISA),
+                                 .isa = Isa::TVN_ISA,
+                                 .packed_size = forward_packed_size,
+                                 .pack = forward_pack,
+                                 .scratch_size = sum_scratch_size,
+                                 .run = forward_sum,
+                                 .tilings = forward_tilings};
 constexpr ConvKernel<ConvDataGradientArgs> conv_data_gradient{"conv_data_gradient_f32_" TVN_STRING(TVN_ISA),
                                                               Isa::TVN_ISA,
                                                               data_gradient_packed_size,

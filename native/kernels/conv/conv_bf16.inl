@@ -36,8 +36,18 @@ constexpr ConvKernel<ConvForwardArgs> conv_forward{"conv_forward_bf16_avx512_bf1
                                                    forward,
                                                    nullptr,
                                                    forward_pays,
-                                                   Precision::bf16};
-constexpr ConvSumKernel conv_sum{
-    "conv_sum_bf16_avx512_bf16", Isa::TVN_ISA, forward_packed_size, forward_pack, sum_scratch_size, forward_sum, nullptr, Precision::bf16};
+                                                   Precision::bf16,
+                                                   1,
+                                                   forward_tilings};
+constexpr ConvSumKernel conv_sum{"conv_sum_bf16_avx512_bf16",
+                                 Isa::TVN_ISA,
+                                 forward_packed_size,
+                                 forward_pack,
+                                 sum_scratch_size,
+                                 forward_sum,
+                                 nullptr,
+                                 Precision::bf16,
+                                 1,
+                                 forward_tilings};
 
 }  // namespace tvn::TVN_ISA

@@ -14,8 +14,9 @@ constexpr Panel panel(int64_t vectors, int64_t most, int64_t i) {
   const int64_t n = panels(vectors, most), first = vectors * i / n;
   return {first, vectors * (i + 1) / n - first};
 }
-constexpr int64_t panels(const Problem& p) { return panels(vectors_of(p.oc), widest); }
-constexpr Panel panel(const Problem& p, int64_t i) { return panel(vectors_of(p.oc), widest, i); }
+constexpr int64_t widest_panel(const Problem& p) { return p.tiling.panel > 0 ? smaller(p.tiling.panel, widest) : widest; }
+constexpr int64_t panels(const Problem& p) { return panels(vectors_of(p.oc), widest_panel(p)); }
+constexpr Panel panel(const Problem& p, int64_t i) { return panel(vectors_of(p.oc), widest_panel(p), i); }
 
 /** Packed weights: panel after panel, in a panel row of taps after row of taps, k after k (or pair after pair), vector after vector. */
 constexpr int64_t run(const Problem& p) { return p.w.taps * words(p.c); }
@@ -78,9 +79,10 @@ struct Sources {
 
 /** Cut so that `threads` have several tasks each, if there is so much to do. Neither the cut nor the tasks change a sum. */
 inline Grid forward_grid(const Problem& p, int threads) {
-  int64_t most = most_positions;
-  Grid g = cut(p, most, block_words);
-  while (threads > 1 && most > 48 && blocks(p, g) * panels(p) < 8 * threads) g = cut(p, most /= 2, block_words);
+  int64_t most = scaled(most_positions, p.tiling);
+  const int64_t most_words = scaled(block_words, p.tiling);
+  Grid g = cut(p, most, most_words);
+  while (threads > 1 && most > 48 && blocks(p, g) * panels(p) < 8 * threads) g = cut(p, most /= 2, most_words);
   return g;
 }
 /** The source that reads the most decides how large a block may be. */
@@ -155,7 +157,8 @@ void correlate(Sources sources, const Correlation& a, ThreadPool& pool) {
                    .run = run(s.problem),
                    .pitch_t = v.pitch_t,
                    .pitch_h = v.pitch_h,
-                   .function = k == sources.count - 1 ? a.function : Function::none};
+                   .function = k == sources.count - 1 ? a.function : Function::none,
+                   .fetch_y = p.tiling.fetch_y};
       readings[k] = {t, read, Ahead(region(s.problem, next, s.x), {}, calls, packed_steps(s.problem))};
     }
     for (int64_t i = begin; i < end; i++) {
@@ -190,6 +193,8 @@ void correlate(Sources sources, const Correlation& a, ThreadPool& pool) {
 }
 
 // Forward.
+
+constexpr Tiling forward_tilings[] = {{.panel = 2}, {.block = -1}, {.block = 1}, {.fetch_y = false}};
 
 std::size_t forward_packed_size(const ConvShape& s) { return static_cast<std::size_t>(packed_floats(forward_problem(s))); }
 

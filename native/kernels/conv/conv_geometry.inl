@@ -8,6 +8,8 @@ namespace tvn::TVN_ISA {
 namespace {
 
 constexpr int64_t block_words = 64 << 10;  // of input under a block, which with its weights should stay in L2
+/** `usual`, in blocks of a chosen size. */
+constexpr int64_t scaled(int64_t usual, const Tiling& tiling) { return tiling.block < 0 ? usual >> -tiling.block : usual << tiling.block; }
 
 /** Output o of an axis reads inputs o·stride − pad + [0, taps) and lands at first + o·step of `target`. pad may be negative. */
 struct Axis {
@@ -33,6 +35,7 @@ struct Problem {
   int64_t n;
   Axis t, h, w;
   int64_t c, oc;
+  Tiling tiling = {};
 };
 
 constexpr int64_t taps(const Problem& p) { return p.t.taps * p.h.taps * p.w.taps; }
@@ -58,8 +61,13 @@ constexpr Problem flatten(Problem p, bool clips = false) {
 constexpr Problem unflattened_problem(const ConvShape& s) {
   const auto axis = [](int64_t in, int64_t out, int taps, int stride, int64_t pad) { return Axis{in, out, taps, stride, pad, out, 0, 1}; };
   const Window& k = s.window;
-  return {s.x.n, axis(s.x.t, s.y.t, k.kt, k.st, k.pt), axis(s.x.h, s.y.h, k.kh, k.sh, k.ph), axis(s.x.w, s.y.w, k.kw, k.sw, k.pw), s.x.c,
-          s.y.c};
+  return {s.x.n,
+          axis(s.x.t, s.y.t, k.kt, k.st, k.pt),
+          axis(s.x.h, s.y.h, k.kh, k.sh, k.ph),
+          axis(s.x.w, s.y.w, k.kw, k.sw, k.pw),
+          s.x.c,
+          s.y.c,
+          s.tiling};
 }
 constexpr Problem forward_problem(const ConvShape& s, bool clips = false) { return flatten(unflattened_problem(s), clips); }
 

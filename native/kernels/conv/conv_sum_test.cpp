@@ -41,16 +41,18 @@ void check(const ConvSumShape& s, Random& random) {
   const double terms = static_cast<double>(s.expand.x.c + s.shortcut.x.c + 3);
 
   for_each_kernel(conv_sum_kernels(), [&](const auto& kernel) {
-    const auto run = [&](int threads) {
+    const auto run = [&](int threads, const Tiling& tiling = {}) {
       ThreadPool pool(threads);
+      ConvSumShape cut = s;
+      cut.expand.tiling = cut.shortcut.tiling = tiling;
       const auto packed = [&](const ConvShape& shape, const auto& weights) {
         GuardedBuffer<float> to(static_cast<int64_t>(kernel.packed_size(shape)));
         kernel.pack(shape, weights.data(), to.data(), pool);
         return to;
       };
-      const auto p = packed(s.expand, w), p2 = packed(s.shortcut, w2);
-      GuardedBuffer<float> scratch(static_cast<int64_t>(kernel.scratch_size(s, threads))), got(y.size());
-      kernel.run(s,
+      const auto p = packed(cut.expand, w), p2 = packed(cut.shortcut, w2);
+      GuardedBuffer<float> scratch(static_cast<int64_t>(kernel.scratch_size(cut, threads))), got(y.size());
+      kernel.run(cut,
                  {x.data(), p.data(), maybe(with_bias, bias), maybe(with_scale, scale), x2.data(), p2.data(), maybe(with_bias, bias2),
                   function, got.data(), scratch.data()},
                  pool);
@@ -61,6 +63,7 @@ void check(const ConvSumShape& s, Random& random) {
     if (!sums_are_rounded) expect_close(got, bf16 ? want_bf16 : want, {.terms = terms, .scale = std::fmax(1, std::sqrt(terms) / 3)});
     if (bf16) expect_close(got, want, bf16_products(terms, sums_are_rounded));
     for (const int threads : {2, 3}) expect_same_bits(run(threads), got);
+    for (const Tiling& tiling : kernel.tilings) expect_same_bits(run(2, tiling), got);
   });
 }
 

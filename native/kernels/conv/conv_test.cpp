@@ -79,10 +79,13 @@ struct Case {
     conv_weight_gradient_reference(s, xd.data(), dyd.data(), dw.data(), db.data());
   }
 
-  GuardedBuffer<float> forward(const ConvKernel<ConvForwardArgs>& kernel, ThreadPool& pool) const {
-    GuardedBuffer<float> packed(pack_size(kernel)), scratch(scratch_size(kernel, pool)), out(s.y.size(), misalign);
-    kernel.pack(s, w.data(), packed.data(), pool);
-    kernel.run(s,
+  GuardedBuffer<float> forward(const ConvKernel<ConvForwardArgs>& kernel, ThreadPool& pool, const Tiling& tiling = {}) const {
+    ConvShape shape = s;
+    shape.tiling = tiling;
+    GuardedBuffer<float> packed(static_cast<int64_t>(kernel.packed_size(shape))),
+        scratch(static_cast<int64_t>(kernel.scratch_size(shape, pool.threads()))), out(s.y.size(), misalign);
+    kernel.pack(shape, w.data(), packed.data(), pool);
+    kernel.run(shape,
                {x.data(), packed.data(), with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, function, out.data(),
                 scratch.data(), with_scale ? scale.data() : nullptr},
                pool);
@@ -146,6 +149,11 @@ void check(const ConvShape& s, Random& random) {
   for_each_kernel(conv_forward_kernels(), [&](const auto& kernel) {
     if (kernel.supports && !kernel.supports(s)) return;
     const auto y = same_for_all_thread_counts([&](ThreadPool& pool) { return c.forward(kernel, pool); });
+    for (const Tiling& tiling : kernel.tilings) {
+      SCOPED_TRACE(testing::Message() << "panels " << tiling.panel << ", blocks " << tiling.block << ", fetches y " << tiling.fetch_y);
+      ThreadPool pool(1 + static_cast<int>(random.bits() % 3));
+      expect_same_bits(c.forward(kernel, pool, tiling), y);
+    }
     const bool bf16 = kernel.precision == Precision::bf16, sums_are_rounded = rounds_sums(kernel);
     if (!sums_are_rounded) expect_close(y, bf16 ? c.y_bf16 : c.y, chain(with_bias_and_residual * spread(kernel)));
     if (bf16) expect_close(y, c.y, bf16_products(static_cast<double>(with_bias_and_residual), sums_are_rounded));

@@ -28,6 +28,7 @@ struct Tile {
   int64_t kt = 0, kh = 0, run = 0;  // a window: kt·kh runs of words
   int64_t pitch_t = 0, pitch_h = 0;
   Function function = Function::none;
+  bool fetch_y = true;
   // for each panel of output channels
   const float* w = nullptr;      // packed
   const float* bias = nullptr;   // from here on at the panel's first channel; null for none
@@ -63,7 +64,7 @@ void tile(const Tile& a) {
     for (int q = 0; q < Q; q++) sum[r][q] = zero();
   }
   constexpr int whole = Paired ? (Q + 1) / 2 : Q;
-  if (a.kt * a.kh * a.run >= least_steps_to_fetch) {  // y, for the stores at the end
+  if (a.fetch_y && a.kt * a.kh * a.run >= least_steps_to_fetch) {  // for the stores at the end
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
       for (int q = 0; q < whole; q++)

@@ -124,7 +124,9 @@ bool strassen_sum_pays(const ConvSumShape& s, Precision) {
   return !direct_only() && (strassen_levels(s.expand) > 0 || strassen_levels(s.shortcut) > 0);
 }
 
-// Their rows depend on each other.
+// Positions that share a block share sums: its size is fixed, and rows are not computed alone.
+
+constexpr Tiling strassen_tilings[] = {{.fetch_y = false}};
 
 constexpr Precision strassen_precision = converts ? Precision::bf16 : Precision::f32;
 
@@ -138,7 +140,8 @@ constexpr ConvKernel<ConvForwardArgs> forward_strassen(const char* name) {
           .supports = strassen_supports,
           .pays = strassen_forward_pays,
           .precision = strassen_precision,
-          .row_unit = 0};
+          .row_unit = 0,
+          .tilings = strassen_tilings};
 }
 constexpr ConvSumKernel sum_strassen(const char* name) {
   return {.name = name,
@@ -149,7 +152,8 @@ constexpr ConvSumKernel sum_strassen(const char* name) {
           .run = strassen_sum,
           .pays = strassen_sum_pays,
           .precision = strassen_precision,
-          .row_unit = 0};
+          .row_unit = 0,
+          .tilings = strassen_tilings};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ struct PixelMatrix {
   int64_t clips, positions, c, oc;
   int levels;
   int64_t h, w, pitch_clip, pitch_t, pitch_h, pitch_w;  // positions per frame and row; floats of x
+  Tiling tiling;
 
   constexpr int64_t pixel(int64_t clip, int64_t position) const {
     return clip * pitch_clip + position / (h * w) * pitch_t + position / w % h * pitch_h + position % w * pitch_w;
@@ -38,7 +39,8 @@ constexpr PixelMatrix pixel_matrix(const ConvShape& s, int levels) {
           .pitch_clip = s.x.t * frame,
           .pitch_t = k.st * frame,
           .pitch_h = k.sh * row,
-          .pitch_w = k.sw * s.x.c};
+          .pitch_w = k.sw * s.x.c,
+          .tiling = s.tiling};
 }
 
 /** How a matrix is cut. */
@@ -165,7 +167,7 @@ void strassen_block(const PixelMatrix& m, const PixelBlock& b, const PixelBlock&
   Ahead ahead(dense ? Region{x + m.pixel(next.clip, next.begin), 1, 1, 0, 0, (next.end - next.begin) * m.c} : Region{}, {},
               (last_panel - first_panel) * S::products * tiles, l.terms);
   for (int64_t panel = first_panel; panel < last_panel; panel++) {
-    for (int64_t p = b.begin; p < b.end; p++)  // what the merge will write
+    for (int64_t p = b.begin; p < b.end && m.tiling.fetch_y; p++)  // for the merge
       for (int64_t h = 0; h < S::parts; h++) {
         const float* y = output.y + p * m.oc + h * l.width + panel * panel_width;
         for (int64_t i = 0; i < panel_width; i += 16) __builtin_prefetch(y + i, 1, 2);

@@ -26,7 +26,7 @@ bool winograd_gradient_supports(const ConvShape& s) {
 
 constexpr Winograd winograd_forward_problem(const ConvShape& s) {
   const Window& k = s.window;
-  return {s.x.n * s.x.t, s.x.t, s.x.h, s.x.w, s.x.c, s.y.h, s.y.w, s.y.c, k.kh, k.sh, k.ph, k.pw};
+  return {s.x.n * s.x.t, s.x.t, s.x.h, s.x.w, s.x.c, s.y.h, s.y.w, s.y.c, k.kh, k.sh, k.ph, k.pw, s.tiling};
 }
 /** dx is dy convolved with the mirrored and transposed weights. */
 constexpr Winograd winograd_gradient_problem(const ConvShape& s) {
@@ -138,6 +138,8 @@ std::size_t winograd_scratch_size(const Winograd& p, int threads) {
 }
 
 // Forward.
+
+constexpr Tiling winograd_tilings[] = {{.block = -1}, {.block = 1}, {.fetch_y = false}};
 
 template <int Outputs>
 std::size_t winograd_forward_packed_size(const ConvShape& s) {

@@ -11,6 +11,7 @@ struct Winograd {
   int64_t h, w, c;     // x
   int64_t oh, ow, oc;  // y
   int64_t kernel, stride, ph, pw;
+  Tiling tiling = {};
 };
 
 constexpr int64_t phases(const Winograd& p) { return p.stride * p.stride; }
@@ -55,7 +56,7 @@ struct WinogradLayout {
     tiles_h = ceil_div(p.oh, F::outputs);
     tiles_w = ceil_div(p.ow, F::outputs);
     tiles = p.images * tiles_h * tiles_w;
-    block = smaller(tiles, block_tiles);
+    block = smaller(tiles, scaled(block_tiles, p.tiling));
     row_in = lines(terms(p)) + (lines(terms(p)) % 256 == 0 ? 16 : 0);
     row_out = lines(p.oc);
     matrix_in = odd_lines(block * row_in);
@@ -166,7 +167,7 @@ void winograd_output(const Winograd& p, const WinogradLayout<F>& l, const Strip&
       unroll<n>([&](auto b) TVN_INLINE { in[b] = load(rows + (i * n + b) * lanes); });
       transform_output<F>(in, out);
       const int64_t at = first + i * p.ow * p.oc + c;
-      unroll<m>([&](auto j) TVN_INLINE { __builtin_prefetch(a.y + at + (m + j) * p.oc, 1); });  // of the next tile
+      if (p.tiling.fetch_y) unroll<m>([&](auto j) TVN_INLINE { __builtin_prefetch(a.y + at + (m + j) * p.oc, 1); });  // of the next tile
       unroll<m>([&](auto j) TVN_INLINE {
         if (j >= width) return;
         Vec y = (out[j] + bias) * scale;

@@ -7,8 +7,8 @@
 // the
 //   interpreter's values: so an error is that of one op, and seen where it arises.
 // - The other clips go on with what was computed. The logits of the second one are held against the interpreter's.
-// - A Plan with the same passes has the same bits, one clip at a time on one thread, and with all passes so have Plans with small bands:
-// neither batch, threads, bands nor the plan of memory matter.
+// - A Plan with the same passes has the same bits, one clip at a time on one thread, and with all passes so have Plans with small bands and
+// with steps cut in other ways: neither batch, threads, cuts nor the plan of memory matter.
 
 #include <gtest/gtest.h>
 
@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <limits>
+#include <random>
 #include <optional>
 #include <set>
 
@@ -100,8 +101,8 @@ struct Summary {
 
 /** Rows in the order in which they came. */
 std::vector<Summary> table;
-/** Networks in which a kernel or a band ran. */
-std::map<std::string, std::set<std::string>> kernels, bands;
+/** Networks in which a kernel, a band or an unusual way to cut a step ran. */
+std::map<std::string, std::set<std::string>> kernels, bands, cuts;
 /** Networks that magnify rounding errors. */
 std::set<std::string> sensitive;
 
@@ -194,18 +195,33 @@ class NetworkTest : public testing::Test {
     if (!(error <= logits_tolerance))
       EXPECT_LE(error, plain_factor * plain_error()) << "of the logits, relative to the largest one, in a network that magnifies errors";
     if (!run.plans) return;
+    const auto expect_same = [&](Plan& plan, size_t i) {
+      SCOPED_TRACE(testing::Message() << "clip " << i << " alone");
+      std::vector<float> alone(classes);
+      plan.run(clip(i).data(), alone.data());
+      expect_same_bits(alone, std::span(logits).subspan(i * classes, classes));
+    };
     for (const size_t band : {size_t{0}, size_t{8} << 10, size_t{64} << 10}) {
       if (band > 0 && !(run.passes == all_passes && run.isa == allowed_isa())) break;
       Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, band > 0 ? BandLimits{0, band} : no_bands});
       for (const Stage& stage : plan.stages())
         if (stage.kernel.find("⇒") != std::string::npos) bands[stage.kernel].insert(network_.name);
-      for (size_t i = 1; i < batch; i++) {
-        SCOPED_TRACE(testing::Message() << "a Plan with bands of " << band << " bytes, clip " << i << " alone");
-        std::vector<float> alone(classes);
-        plan.run(clip(i).data(), alone.data());
-        expect_same_bits(alone, std::span(logits).subspan(i * classes, classes));
-      }
+      SCOPED_TRACE(testing::Message() << "a Plan with bands of " << band << " bytes");
+      for (size_t i = 1; i < batch; i++) expect_same(plan, i);
     }
+    if (!(run.passes == all_passes && run.isa == allowed_isa())) return;
+    PlanOptions options{1, run.threads, run.isa, Precision::f32, run.passes, BandLimits{0, size_t{64} << 10}, {{}, 1e-9}};
+    constexpr const char* ways[] = {"half the rows", "twice the rows",    "apart", "panels of 2", "smaller blocks",
+                                    "larger blocks", "output not fetched"};
+    std::minstd_rand random(static_cast<unsigned>(network_.seed + 1));
+    for (int round = 0; round < 2; round++) {  // what the first cuts apart has ways of its own
+      const Choices all = Plan(graph_, values(), options).choices();
+      for (const auto& choice : all) options.tuning.known.try_emplace(choice.first, ways[random() % std::size(ways)]);
+    }
+    Plan plan(graph_, values(), options);
+    for (const Stage& stage : plan.stages()) cuts[stage.cut].insert(network_.name);
+    SCOPED_TRACE("a Plan whose steps are cut in any way");
+    expect_same(plan, 1);
   }
 
   /** Of the second clip's logits by reference kernels in f32, nothing fused. */
@@ -256,7 +272,8 @@ class Report : public testing::Environment {
     for (const std::string& network : sensitive) std::printf(" %s", network.c_str());
     if (!table.empty()) EXPECT_LE(static_cast<double>(sensitive.size()), std::max(1.0, most_sensitive * table[0].networks));
     std::printf("\n\nnetworks in which a kernel ran\n");
-    for (const auto& list : {kernels, bands})
+    cuts.erase("");
+    for (const auto& list : {kernels, bands, cuts})
       for (const auto& [kernel, networks] : list) std::printf("%8zu %s\n", networks.size(), kernel.c_str());
   }
 };

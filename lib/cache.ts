@@ -1,9 +1,9 @@
 import os from 'node:os'
 import path from 'node:path'
-import { describeFileError } from '../atomic.js'
-import { TvnError } from '../errors.js'
-import { makeFolder } from '../folder.js'
-import { removeStaleFiles } from '../temporary.js'
+import { describeFileError } from './atomic.js'
+import { TvnError } from './errors.js'
+import { makeFolder } from './folder.js'
+import { removeStaleFiles } from './temporary.js'
 
 /**
  * The folder for what can be made again: demo clips, decoded frames. `explicit` if given, else `TVN_CACHE_DIR`, else

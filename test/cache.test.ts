@@ -1,7 +1,7 @@
 import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
-import { cacheDirectory } from '../../lib/data/cache.js'
+import { cacheDirectory } from '../lib/cache.js'
 
 describe('cacheDirectory', () => {
   const environment = { TVN_CACHE_DIR: process.env.TVN_CACHE_DIR, XDG_CACHE_HOME: process.env.XDG_CACHE_HOME }

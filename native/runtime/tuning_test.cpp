@@ -1,0 +1,147 @@
+#include "runtime/tuning.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/plan.h"
+#include "test/graphs.h"
+#include "test/run_graph.h"
+
+namespace tvn {
+namespace {
+
+using namespace std::chrono_literals;
+
+/** Choices with so many seconds for each way, which `disturb` may change from run to run. */
+template <class Disturb>
+size_t fastest_of(const std::vector<double>& seconds, std::vector<int>& runs, const Disturb& disturb,
+                  Clock::time_point enough = Clock::now() + 1h, Clock::time_point end = Clock::now() + 1h) {
+  runs.assign(seconds.size(), 0);
+  return fastest(
+      seconds.size(),
+      [&](size_t way, int times) {
+        runs[way] += times;
+        return disturb(seconds[way], runs[way]) * times;
+      },
+      enough, end);
+}
+double undisturbed(double seconds, int) { return seconds; }
+
+TEST(Fastest, IsTheUsualWayUnlessAnotherIsClearlyFaster) {
+  std::vector<int> runs;
+  EXPECT_EQ(fastest_of({1, 0.98, 1.2}, runs, undisturbed), 0u);
+  EXPECT_EQ(fastest_of({1, 0.96, 0.9}, runs, undisturbed), 2u);
+  EXPECT_EQ(fastest_of({1, 0.96, 1.2}, runs, undisturbed), 1u);
+}
+
+TEST(Fastest, TriesWhatIsSlowTwiceAndWhatIsShortOften) {
+  std::vector<int> runs;
+  fastest_of({1, 0.99, 1.5}, runs, undisturbed);
+  EXPECT_EQ(runs[2], 2);
+  EXPECT_EQ(runs[1], most_rounds);
+  fastest_of({1e-6, 1.5e-6}, runs, undisturbed);
+  EXPECT_EQ(runs[1], 400) << "200 make up the least time";
+}
+
+TEST(Fastest, IsNotMisledByWhatDisturbsSomeRuns) {
+  std::vector<int> runs;
+  const auto twice_as_long = [](double seconds, int run) { return run % 2 == 1 ? 2 * seconds : seconds; };
+  EXPECT_EQ(fastest_of({1, 0.9}, runs, twice_as_long), 1u);
+  EXPECT_EQ(fastest_of({0.9, 0.9}, runs, twice_as_long), 0u);
+}
+
+TEST(Fastest, StopsInTime) {
+  std::vector<int> runs;
+  EXPECT_EQ(fastest_of({1, 0.5}, runs, undisturbed, Clock::now(), Clock::now() + 1h), 1u);
+  EXPECT_EQ(runs[1], 2) << "two rounds are enough";
+  EXPECT_EQ(fastest_of({1, 0.5}, runs, undisturbed, Clock::now(), Clock::now() + 3s), 0u);
+  EXPECT_EQ(runs[1], 0) << "no time for two rounds";
+}
+
+class TuningTest : public testing::Test {
+ protected:
+  TuningTest() : builder_(random_, {1, 2, 96, 80, 3}) {
+    auto& g = builder_;
+    const auto conv = [&](const std::string& name, const std::string& x, int k, int s, int64_t from, int64_t to) {
+      return g.activation(g.norm(g.conv(name, x, {1, k, k}, {1, s, s}, from, to), to), Function::relu);
+    };
+    const std::string wide = conv("wide", conv("first", "normalized", 3, 2, 3, 64), 1, 1, 64, 128);
+    const std::string small = conv("small", g.depthwise("depthwise", wide, 3, 2, 128), 4, 1, 128, 64);
+    const std::string strassen = conv("strassen", small, 1, 2, 64, 640);
+    graph_ = g.build(g.dense(g.mean(conv("last", conv("middle", strassen, 1, 1, 640, 640), 1, 1, 640, 96)), 96, 5));
+  }
+
+  Plan plan(const Tuning& tuning, int threads = 1, int64_t batch = 1) const {
+    return Plan(graph_, builder_.parameters(), {batch, threads, allowed_isa(), Precision::f32, all_passes, {0, 300 << 10}, tuning});
+  }
+  static std::vector<float> logits(Plan& plan, const std::vector<uint8_t>& clips) {
+    std::vector<float> logits(static_cast<size_t>(plan.logits_size()));
+    plan.run(clips.data(), logits.data());
+    return logits;
+  }
+
+  test::Random random_;
+  test::GraphBuilder builder_;
+  Graph graph_;
+};
+
+TEST_F(TuningTest, EveryWayHasTheSameBits) {
+  const auto clips = test::random_clips(random_, graph_, 1);
+  Plan usual = plan({});
+  EXPECT_TRUE(usual.choices().empty());
+  const auto want = logits(usual, clips);
+  std::set<std::string> cuts;
+  for (const int threads : {1, 2})
+    for (const char* way :
+         {"apart", "half the rows", "twice the rows", "panels of 2", "smaller blocks", "larger blocks", "output not fetched", "nonsense"}) {
+      SCOPED_TRACE(testing::Message() << way << ", " << threads << " threads");
+      Tuning tuning;
+      for (int round = 0; round < 2; round++) {  // what the first cuts apart has ways of its own
+        const Choices all = plan({tuning.known, 1e-9}, threads).choices();
+        for (const auto& choice : all) tuning.known.try_emplace(choice.first, way);
+      }
+      Plan other = plan(tuning, threads);
+      EXPECT_EQ(logits(other, clips), want);
+      for (const Stage& stage : other.stages()) cuts.insert(stage.cut);
+    }
+  EXPECT_FALSE(cuts.contains("nonsense"));
+  if (allowed_isa() < Isa::avx2) return;  // the reference kernels have one way
+  for (const char* way : {"half the rows", "twice the rows", "panels of 2", "smaller blocks", "larger blocks", "output not fetched"})
+    EXPECT_TRUE(cuts.contains(way)) << way;
+}
+
+TEST_F(TuningTest, RemembersWhatItFound) {
+  const auto clips = test::random_clips(random_, graph_, 1);
+  Plan usual = plan({}), searched = plan({{}, 0.3});
+  EXPECT_EQ(logits(searched, clips), logits(usual, clips));
+  EXPECT_FALSE(searched.choices().empty());
+  const auto begin = Clock::now();
+  const Plan again = plan({searched.choices(), 3600});
+  EXPECT_LT(seconds_since(begin), 60) << "nothing is left to search";
+  EXPECT_EQ(again.choices(), searched.choices());
+  for (size_t i = 0; i < again.stages().size(); i++) EXPECT_EQ(again.stages()[i].cut, searched.stages()[i].cut);
+}
+
+TEST_F(TuningTest, ChoicesHoldForAnyBatch) {
+  Plan one = plan({{}, 1e-9});
+  Choices known = one.choices();
+  for (auto& [key, way] : known) way = "apart";
+  const Plan one_apart = plan({known, 0}), three_apart = plan({known, 0}, 1, 3);
+  ASSERT_EQ(one_apart.stages().size(), three_apart.stages().size());
+  EXPECT_GT(one_apart.stages().size(), one.stages().size());
+}
+
+TEST_F(TuningTest, KeepsItsTime) {
+  plan({});
+  const auto begin = Clock::now();
+  plan({});
+  const double compile = seconds_since(begin);
+  const auto searched = Clock::now();
+  plan({{}, 0.2});
+  EXPECT_LT(seconds_since(searched), 5 * compile + 2) << "seconds";
+}
+
+}  // namespace
+}  // namespace tvn
