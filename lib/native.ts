@@ -73,6 +73,8 @@ export interface NativeMeasureOptions {
 export interface NativePlan {
   /** u8 [batch, T, H, W, 3] → logits [batch, classes]. */
   run(clips: Uint8Array): Promise<Float32Array>
+  /** The same on the calling thread, which waits. */
+  runHere(clips: Uint8Array): Float32Array
   /** Milliseconds of each run. */
   measure(options: NativeMeasureOptions): Promise<Float64Array>
   /** Milliseconds of each stage, one Float64Array a run. */

@@ -7,7 +7,7 @@ import { measuringCore, thisMachine } from './machine.js'
 import { median, percentile, percentileInterval, relativeSpread, sort } from './statistics.js'
 import { decideAll, type Verdict } from './verdict.js'
 
-/** Times of calls in milliseconds, caches warm: what a caller waits for its logits, with the way to a thread and back. */
+/** Times of calls in milliseconds, caches warm: what a caller waits for its logits, with the way to a thread and back where there is one. */
 export interface LatencyReport {
   readonly p50: number
   readonly p90: number

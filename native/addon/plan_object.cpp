@@ -13,10 +13,10 @@ namespace tvn::addon {
 
 Napi::Function PlanObject::define(Napi::Env env) {
   return DefineClass(env, "NativePlan",
-                     {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::measure>("measure"),
-                      InstanceMethod<&PlanObject::profile>("profile"), InstanceMethod<&PlanObject::stages>("stages"),
-                      InstanceMethod<&PlanObject::choices>("choices"), InstanceMethod<&PlanObject::memory>("memory"),
-                      InstanceMethod<&PlanObject::dispose>("dispose")});
+                     {InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::run_here>("runHere"),
+                      InstanceMethod<&PlanObject::measure>("measure"), InstanceMethod<&PlanObject::profile>("profile"),
+                      InstanceMethod<&PlanObject::stages>("stages"), InstanceMethod<&PlanObject::choices>("choices"),
+                      InstanceMethod<&PlanObject::memory>("memory"), InstanceMethod<&PlanObject::dispose>("dispose")});
 }
 
 PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_(std::move(instance(info.Env()).next_plan)) {
@@ -74,6 +74,15 @@ Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
         return array;
       },
       info.This().As<Napi::Object>(), begin(info.Env()));
+}
+
+Napi::Value PlanObject::run_here(const Napi::CallbackInfo& info) {
+  Plan& plan = live(info.Env());
+  const auto clips = typed_array<uint8_t>(info.Env(), info[0], "clips", plan.clip_bytes());
+  if (busy_) throw make_error(info.Env(), "ERR_BUSY", "the plan already runs");
+  Napi::Float32Array logits = Napi::Float32Array::New(info.Env(), static_cast<size_t>(plan.logits_size()));
+  plan.run(clips.data(), logits.Data());
+  return logits;
 }
 
 Napi::Value PlanObject::measure(const Napi::CallbackInfo& info) {

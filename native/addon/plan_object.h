@@ -19,6 +19,7 @@ class PlanObject final : public Napi::ObjectWrap<PlanObject> {
 
  private:
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value run_here(const Napi::CallbackInfo&);
   Napi::Value measure(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value stages(const Napi::CallbackInfo& info);

@@ -45,6 +45,23 @@ describe('model', () => {
     for (const result of results) expect(result).to.deep.equal(expected)
   })
 
+  it('leaves the event loop a turn between short calls, which run on its thread', async () => {
+    const clip = bytes.subarray(0, bytes.length / 6)
+    let turns = 0
+    const tick = () => {
+      turns++
+      ticking = setImmediate(tick)
+    }
+    let ticking = setImmediate(tick)
+    await model.logits(clip, shapeOf(1))
+    const before = turns
+    const calls = 200
+    const all = await Promise.all(Array.from({ length: calls }, () => model.logits(clip, shapeOf(1))))
+    clearImmediate(ticking)
+    expect(turns - before).to.be.at.least(calls - 1)
+    for (const logits of all) expect(logits).to.deep.equal(expected.slice(0, 5))
+  })
+
   const wrong: [what: string, call: () => Promise<unknown>, message: RegExp][] = [
     ['clips of another type', () => model.logits(new Float32Array(10) as never, shapeOf(1)), /clips must be a Uint8Array, got an object of type Float32Array/],
     ['no clips', () => model.logits(undefined as never, shapeOf(1)), /clips must be a Uint8Array/],
