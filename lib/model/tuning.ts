@@ -8,7 +8,7 @@ import type { Graph } from '../network/graph.js'
 import { log } from '../verbose.js'
 
 /** A search may take so long; that of a small network takes a few tens of milliseconds. */
-const searchSeconds = 1.5
+const searchSeconds = 1.2
 /** Entries that a machine's file keeps, the newest. */
 const mostChoices = 4096
 

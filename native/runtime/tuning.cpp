@@ -85,7 +85,12 @@ void Tuner::choose(std::vector<Step>& steps, bool bands, Clock::time_point end) 
              choices_.try_emplace(c.key, usual_way).second)
       open.push_back(&c);
   }
-  if (!open.empty() && Clock::now() < end) measure(steps, open, end);
+  if (!open.empty() && Clock::now() < end) {
+    try {
+      measure(steps, open, end);
+    } catch (const std::exception&) {  // too little memory for it: as usual
+    }
+  }
 
   std::vector<Step> cut;
   for (size_t i = 0; i < steps.size(); i++) {
@@ -110,7 +115,8 @@ void Tuner::take(const Step& step, const Way& way, std::vector<Step>& steps) {
   steps.push_back({step.first, step.end, way.band, way.name});
 }
 
-/** Finds the choices of `open`, the most costly first, in memory of its own. */
+/** Finds the choices of `open`, the most costly first, in memory of its own: as much again as the plan has beside its weights, for bands
+ * twice. */
 void Tuner::measure(const std::vector<Step>& steps, std::vector<Candidate*>& open, Clock::time_point end) {
   std::sort(open.begin(), open.end(), [](const Candidate* a, const Candidate* b) { return a->cost > b->cost; });
   size_t scratch = 0;
