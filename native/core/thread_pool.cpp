@@ -35,6 +35,13 @@ void set_affinity(pthread_t thread, int core) {
 
 }  // namespace
 
+/** Waits until `done()`: spins, then parks while `value` does not change. */
+template <class T, class Done>
+void wait(std::atomic<T>& value, const Done& done) {
+  while (!spin(done))
+    if (const T now = value.load(std::memory_order_acquire); !done()) value.wait(now, std::memory_order_acquire);
+}
+
 /** The tasks [begin, end) that a thread has left: it takes the first, others take the last. */
 class alignas(64) ThreadPool::Share {
  public:
@@ -52,7 +59,7 @@ class alignas(64) ThreadPool::Share {
   };
   static_assert(std::atomic<Range>::is_always_lock_free);
 
-  /** Tasks are only counted here: what they compute is published by `generation` and `running`. */
+  /** Tasks are only counted here: what they compute is published by `helpers`. */
   template <class Take>
   bool take(const Take& take) {
     Range seen = range_.load(std::memory_order_relaxed), left;
@@ -70,14 +77,34 @@ class alignas(64) ThreadPool::Share {
 struct ThreadPool::State {
   std::vector<std::thread> workers;
   std::vector<Share> shares;  // of all threads
-  // The work of the current generation; written before `generation` is raised, read after.
+  // The work of this run; written before it is opened, read by those that have joined it.
   Call call = nullptr;
   const void* context = nullptr;
+  /** Counts runs: workers wait for the next one. */
   alignas(64) std::atomic<uint32_t> generation{0};
-  alignas(64) std::atomic<int> running{0};
+  /** How many workers have joined the run that is open, `closed` between runs. Who wakes up too late finds it closed, so that nobody waits
+   * for it. */
+  alignas(64) std::atomic<int> helpers{closed};
+  static constexpr int closed = -1;
   std::atomic<bool> stop{false};
 
   explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
+
+  /** Joins the run that is open, whichever it is, if there is one. */
+  void help(int thread) {
+    int joined = helpers.load(std::memory_order_relaxed);
+    do {
+      if (joined == closed) return;
+    } while (!helpers.compare_exchange_weak(joined, joined + 1, std::memory_order_acquire, std::memory_order_relaxed));
+    work(thread);
+    if (helpers.fetch_sub(1, std::memory_order_acq_rel) == 1) helpers.notify_one();
+  }
+
+  /** Ends the run once nobody helps; no task is left by then. */
+  bool close() {
+    int nobody = 0;
+    return helpers.compare_exchange_strong(nobody, closed, std::memory_order_acquire, std::memory_order_relaxed);
+  }
 
   void work(int thread) {
     uint32_t task;
@@ -94,12 +121,10 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique
   const auto work = [this, &s](int thread) {
     uint32_t seen = 0;
     for (;;) {
-      const auto changed = [&] { return s.generation.load(std::memory_order_acquire) != seen; };
-      while (!spin(changed) && !changed()) s.generation.wait(seen, std::memory_order_acquire);
-      seen++;
+      wait(s.generation, [&] { return s.generation.load(std::memory_order_acquire) != seen; });
+      seen = s.generation.load(std::memory_order_acquire);
       if (s.stop.load(std::memory_order_relaxed)) return;
-      s.work(thread);
-      if (s.running.fetch_sub(1, std::memory_order_acq_rel) == 1) s.running.notify_one();
+      s.help(thread);
     }
   };
   try {
@@ -136,15 +161,12 @@ void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
   for (int thread = 0; thread < threads_; thread++)
     s.shares[static_cast<size_t>(thread)].set(static_cast<uint32_t>(tasks * thread / threads_),
                                               static_cast<uint32_t>(tasks * (thread + 1) / threads_));
-  s.running.store(threads_ - 1, std::memory_order_relaxed);
+  s.helpers.store(0, std::memory_order_release);
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   s.work(0);
-  const auto done = [&] { return s.running.load(std::memory_order_acquire) == 0; };
-  while (!spin(done) && !done()) {
-    const int running = s.running.load(std::memory_order_acquire);
-    if (running != 0) s.running.wait(running, std::memory_order_acquire);
-  }
+  bool done = false;  // close() succeeds once
+  wait(s.helpers, [&] { return done || (done = s.close()); });
 }
 
 void ThreadPool::pin(int first_core) {

@@ -13,8 +13,8 @@ namespace tvn {
 /**
  * Thread i of P has the tasks [tasks·i/P, tasks·(i+1)/P) and runs them in order; who is done takes over what the others have left, from the
  * end. Which task computes what must not depend on the number of threads, so that results are bit-identical for any P and whoever runs it;
- * sums over tasks go through a fixed tree. The calling thread is thread 0. Waiting threads spin for about 50 µs, then park. One run at a
- * time; not reentrant.
+ * sums over tasks go through a fixed tree. The calling thread is thread 0; it waits for those that have begun to help, not for those that
+ * are still waking up. Waiting threads spin for about 50 µs, then park. One run at a time; not reentrant.
  */
 class ThreadPool {
  public:

@@ -1,6 +1,8 @@
 #include "core/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <barrier>
@@ -44,6 +46,37 @@ TEST(ThreadPool, OthersTakeOverWhatASlowThreadHasLeft) {
     EXPECT_EQ(done, 64);
     EXPECT_TRUE(others_are_done) << "while task " << slow << " is running";
   }
+}
+
+std::atomic<bool> stopped{false};
+/** Stops the thread that gets the signal while `stopped` says so. */
+void stop_here(int) {
+  const timespec pause{0, 100'000};
+  while (stopped) nanosleep(&pause, nullptr);
+}
+
+TEST(ThreadPool, DoesNotWaitForAThreadThatHasNotWokenUp) {
+  ThreadPool pool(2);
+  pthread_t worker{};
+  std::barrier both(2);
+  pool.run(2, [&](int64_t, int thread) {
+    both.arrive_and_wait();
+    if (thread == 1) worker = pthread_self();
+  });
+  struct sigaction before, stop{};
+  stop.sa_handler = stop_here;
+  sigaction(SIGUSR1, &stop, &before);
+  stopped = true;
+  pthread_kill(worker, SIGUSR1);
+  for (int i = 0; i < 100; i++) {
+    int ran[3] = {0, 0, 0};
+    pool.run(3, [&](int64_t task, int) { ran[task]++; });
+    EXPECT_EQ(ran[0] + ran[1] + ran[2], 3);
+  }
+  EXPECT_TRUE(stopped);
+  stopped = false;
+  pool.run(2, [&](int64_t, int) { both.arrive_and_wait(); });  // it helps again
+  sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(ThreadPool, WritesOfATaskAreVisibleAfterRun) {
