@@ -23,7 +23,7 @@ bool spin(const Done& done) {
       _mm_pause();
     }
   } while (std::chrono::steady_clock::now() < end);
-  return done();
+  return false;
 }
 
 void set_affinity(pthread_t thread, int core) {
@@ -34,13 +34,6 @@ void set_affinity(pthread_t thread, int core) {
 }
 
 }  // namespace
-
-/** Waits until `done()`: spins, then parks while `value` does not change. */
-template <class T, class Done>
-void wait(std::atomic<T>& value, const Done& done) {
-  while (!spin(done))
-    if (const T now = value.load(std::memory_order_acquire); !done()) value.wait(now, std::memory_order_acquire);
-}
 
 /** The tasks [begin, end) that a thread has left: it takes the first, others take the last. */
 class alignas(64) ThreadPool::Share {
@@ -106,6 +99,14 @@ struct ThreadPool::State {
     return helpers.compare_exchange_strong(nobody, closed, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
+  /**
+   * Until somebody has left. Only who makes it 0 wakes the caller, and may have done so just before: so it must not sleep on a 0, but on
+   * a number that will still become 0.
+   */
+  void park() {
+    if (const int now = helpers.load(std::memory_order_acquire); now > 0) helpers.wait(now, std::memory_order_acquire);
+  }
+
   void work(int thread) {
     uint32_t task;
     while (shares[static_cast<size_t>(thread)].take_first(task)) call(context, task, thread);
@@ -121,7 +122,8 @@ ThreadPool::ThreadPool(int threads) : threads_(threads), state_(std::make_unique
   const auto work = [this, &s](int thread) {
     uint32_t seen = 0;
     for (;;) {
-      wait(s.generation, [&] { return s.generation.load(std::memory_order_acquire) != seen; });
+      const auto changed = [&] { return s.generation.load(std::memory_order_acquire) != seen; };
+      while (!spin(changed) && !changed()) s.generation.wait(seen, std::memory_order_acquire);
       seen = s.generation.load(std::memory_order_acquire);
       if (s.stop.load(std::memory_order_relaxed)) return;
       s.help(thread);
@@ -165,8 +167,7 @@ void ThreadPool::run_tasks(int64_t tasks, Call call, const void* context) {
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   s.work(0);
-  bool done = false;  // close() succeeds once
-  wait(s.helpers, [&] { return done || (done = s.close()); });
+  while (!spin([&] { return s.close(); })) s.park();
 }
 
 void ThreadPool::pin(int first_core) {

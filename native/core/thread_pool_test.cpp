@@ -48,10 +48,11 @@ TEST(ThreadPool, OthersTakeOverWhatASlowThreadHasLeft) {
   }
 }
 
-std::atomic<bool> stopped{false};
+std::atomic<bool> stopped{false}, is_stopped{false};
 /** Stops the thread that gets the signal while `stopped` says so. */
 void stop_here(int) {
   const timespec pause{0, 100'000};
+  is_stopped = true;
   while (stopped) nanosleep(&pause, nullptr);
 }
 
@@ -68,6 +69,7 @@ TEST(ThreadPool, DoesNotWaitForAThreadThatHasNotWokenUp) {
   sigaction(SIGUSR1, &stop, &before);
   stopped = true;
   pthread_kill(worker, SIGUSR1);
+  while (!is_stopped) std::this_thread::yield();
   for (int i = 0; i < 100; i++) {
     int ran[3] = {0, 0, 0};
     pool.run(3, [&](int64_t task, int) { ran[task]++; });
@@ -85,6 +87,35 @@ TEST(ThreadPool, WritesOfATaskAreVisibleAfterRun) {
   for (int64_t round = 1; round <= 5000; round++) {
     pool.run(64, [&](int64_t task, int) { sums[static_cast<size_t>(task)] += round; });
     for (const int64_t sum : sums) ASSERT_EQ(sum, round * (round + 1) / 2);
+  }
+}
+
+TEST(ThreadPool, WakesTheCallerThatIsParked) {
+  ThreadPool pool(3);
+  const timespec pause{0, 1'000'000};  // 1 ms: long past the spinning
+  std::barrier all(3);
+  for (int i = 0; i < 20; i++) {
+    std::atomic<int> slept{0};
+    pool.run(3, [&](int64_t, int thread) {
+      all.arrive_and_wait();
+      for (int j = 0; j < thread; j++, slept++) nanosleep(&pause, nullptr);
+    });
+    ASSERT_EQ(slept, 1 + 2);
+  }
+}
+
+TEST(ThreadPool, ManyShortRunsWithLateHelpers) {
+  for (const int threads : {2, 3}) {
+    ThreadPool pool(threads);
+    std::atomic<int64_t> sum{0};
+    int64_t want = 0;
+    for (int64_t i = 0; i < 20000; i++) {
+      const timespec pause{0, 1000};
+      if (i % 50 == 0) nanosleep(&pause, nullptr);  // some helpers park
+      pool.run(3, [&](int64_t task, int) { sum += task * i; });
+      want += 3 * i;
+      ASSERT_EQ(sum, want);
+    }
   }
 }
 
