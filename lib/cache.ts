@@ -6,7 +6,7 @@ import { makeFolder } from './folder.js'
 import { removeStaleFiles } from './temporary.js'
 
 /**
- * The folder for what can be made again: demo clips, decoded frames. `explicit` if given, else `TVN_CACHE_DIR`, else
+ * The folder for what can be made again: demo clips, decoded frames, how networks are best cut on this machine. `explicit` if given, else `TVN_CACHE_DIR`, else
  * `tiny-video-nets` in the platform's cache folder (`$XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches`; `%LOCALAPPDATA%`).
  */
 export function cacheDirectory(explicit?: string): string {

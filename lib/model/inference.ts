@@ -20,7 +20,7 @@ export interface InferenceOptions {
 const largestBatch = 8
 /** Elements of one activation that a batch may have: 256 MiB of f32. */
 const batchElements = 2 ** 26
-/** Milliseconds. */
+/** Milliseconds that a run may take to be short, with the way to a thread and back if it went there. */
 const shortRun = 1
 const cachedPlans = 3
 const cachedBytes = 2 ** 30

@@ -161,8 +161,9 @@ std::map<std::string, std::string> text_properties(Napi::Object object) {
   std::map<std::string, std::string> properties;
   const Napi::Array names = object.GetPropertyNames();
   for (uint32_t i = 0; i < names.Length(); i++) {
-    const std::string name = names.Get(i).ToString().Utf8Value();
-    properties[name] = text(object, name.c_str());
+    const Napi::Value name = names.Get(i), value = object.Get(name);  // not by its characters: it may hold any
+    if (!value.IsString()) bad_argument(object.Env(), name.ToString().Utf8Value() + ": expected a string");
+    properties[name.ToString().Utf8Value()] = value.As<Napi::String>().Utf8Value();
   }
   return properties;
 }

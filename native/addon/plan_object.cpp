@@ -27,7 +27,8 @@ Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
   const Napi::Object options = object_argument(info, 2, "options");
   PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
                            isa_for(info.Env()), precision_argument(property(options, "precision"))};
-  if (const Napi::Value tuning = property(options, "tuning"); tuning.IsObject()) {
+  if (const Napi::Value tuning = property(options, "tuning"); !tuning.IsUndefined()) {
+    if (!tuning.IsObject()) bad_argument(info.Env(), "tuning: expected an object");
     const Napi::Value known = property(tuning.As<Napi::Object>(), "known");
     if (!known.IsObject()) bad_argument(info.Env(), "tuning.known: expected an object");
     plan_options.tuning = {text_properties(known.As<Napi::Object>()), number(tuning.As<Napi::Object>(), "seconds", 0, 3600)};

@@ -5,12 +5,16 @@
 #include <chrono>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 namespace tvn {
 
 using Clock = std::chrono::steady_clock;
 
+inline Clock::time_point in_seconds(double seconds) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
 inline double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /** A way must take so much less time than the usual one to be chosen; else noise would choose. */
@@ -24,17 +28,17 @@ constexpr double least_seconds = 2e-4;
 
 /**
  * Which of several ways is the fastest, where run(way, times) says how many seconds it took: way 0, the usual one, unless another is
- * clearly faster. They take turns, so that what disturbs one disturbs all, until `enough`; where not even two rounds would be over by
- * `end`, it is the usual one.
+ * clearly faster. They take turns, so that what disturbs one disturbs all, until `enough`; null where not even two rounds would be over by
+ * `end`.
  */
 template <class Run>
-size_t fastest(size_t ways, const Run& run, Clock::time_point enough, Clock::time_point end) {
+std::optional<size_t> fastest(size_t ways, const Run& run, Clock::time_point enough, Clock::time_point end) {
   std::vector<double> best(ways, std::numeric_limits<double>::infinity());
   std::vector<size_t> left(ways);
   std::iota(left.begin(), left.end(), 0);
   const double once = run(0, 1);
   const int times = static_cast<int>(std::clamp(least_seconds / once, 1.0, 1000.0));
-  if (once * times * static_cast<double>(2 * ways) > -seconds_since(end)) return 0;
+  if (once * times * static_cast<double>(2 * ways) > -seconds_since(end)) return std::nullopt;
   for (int round = 0; round < most_rounds && left.size() > 1 && (round < 2 || Clock::now() < enough); round++) {
     for (const size_t way : left) best[way] = std::min(best[way], run(way, times) / times);
     if (round == 0) continue;

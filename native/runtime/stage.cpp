@@ -46,6 +46,8 @@ Stage describe(const Program& program, const Layers& layers, const Step& step, c
       if (p >= 0) stage.bytes += program.parameters[static_cast<size_t>(p)].size * 4;
   }
   stage.bytes += size(program.nodes[step.end - 1].output) * 4;
+  stage.key =
+      stage.kernel + " | " + stage.shape + " | " + std::to_string(options.threads) + (options.threads == 1 ? " thread" : " threads");
   return stage;
 }
 

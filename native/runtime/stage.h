@@ -16,6 +16,7 @@ struct Stage {
   std::string kind;              // of the op that remains; in a band of the one with the most multiply-accumulates
   std::string shape;             // inputs, window and output, for people
   std::string kernel;
+  std::string key;                   // kernel, shape and threads: what a choice of how to cut it depends on
   std::string cut;                   // how its work is cut, where a measurement chose another way than the usual one; else empty
   std::vector<std::string> refused;  // better kernels that were not chosen, with the reason
   int64_t macs;                      // of a whole run

@@ -42,10 +42,6 @@ Tuner::Tuner(const Program& program, const Layers& layers, const std::vector<Ope
              const BandLimits& bands, const Tuning& tuning, ThreadPool& pool)
     : program_(program), layers_(layers), parameters_(parameters), options_(options), bands_(bands), tuning_(tuning), pool_(pool) {}
 
-std::string Tuner::key(const Stage& stage) const {
-  return stage.kernel + " | " + stage.shape + " | " + std::to_string(options_.threads) + (options_.threads == 1 ? " thread" : " threads");
-}
-
 std::vector<Tuner::Way> Tuner::ways(const Step& step) const {
   std::vector<Way> list{{.band = step.band}};
   if (!step.band) {
@@ -59,7 +55,7 @@ std::vector<Tuner::Way> Tuner::ways(const Step& step) const {
 }
 
 std::vector<Step> Tuner::steps() {
-  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(tuning_.seconds));
+  const Clock::time_point end = in_seconds(tuning_.seconds);
   std::vector<Step> steps = make_steps(program_, layers_, options_.batch, options_.threads, bands_);
   for (const Step& step : steps) cost_ += cost(describe(program_, layers_, step, options_));
   choose(steps, true, end);
@@ -77,19 +73,21 @@ void Tuner::choose(std::vector<Step>& steps, bool bands, Clock::time_point end) 
     if (c.ways.size() < 2) continue;
     const Stage stage = describe(program_, layers_, steps[i], options_);
     c.step = &steps[i];
-    c.key = key(stage);
+    c.key = stage.key;
     c.cost = cost(stage);
+    const bool first = std::none_of(open.begin(), open.end(), [&](const Candidate* other) { return other->key == c.key; });
     if (const auto known = tuning_.known.find(c.key); known != tuning_.known.end())
       choices_.insert(*known);
-    else if (tuning_.seconds > 0 && static_cast<double>(c.cost) >= least_share * static_cast<double>(cost_) &&
-             choices_.try_emplace(c.key, usual_way).second)
+    else if (tuning_.seconds > 0 && first && static_cast<double>(c.cost) >= least_share * static_cast<double>(cost_))
       open.push_back(&c);
   }
   if (!open.empty() && Clock::now() < end) {
     try {
       measure(steps, open, end);
-    } catch (const std::exception&) {  // too little memory for it: as usual
+    } catch (const std::exception&) {  // too little memory to try anything
     }
+    for (const Candidate* c : open)
+      if (!c->step->band) layers_[c->step->first]->set_tiling({});
   }
 
   std::vector<Step> cut;
@@ -163,10 +161,13 @@ void Tuner::measure(const std::vector<Step>& steps, std::vector<Candidate*>& ope
           layout->run({step.first, step.end, way.band, {}}, pool_);
       return seconds_since(begin);
     };
-    const auto enough = Clock::now() + (end - Clock::now()) * c->cost / std::max<int64_t>(cost_left, 1);
-    choices_[c->key] = c->ways[fastest(c->ways.size(), run, enough, end)].name;
+    const double left = std::max(0.0, -seconds_since(end)),
+                 share = static_cast<double>(c->cost) / static_cast<double>(std::max<int64_t>(cost_left, 1));
+    if (const std::optional<size_t> way = fastest(c->ways.size(), run, in_seconds(left * share), end))
+      choices_[c->key] = c->ways[*way].name;
+    else if (left > 0.9 * tuning_.seconds)
+      choices_[c->key] = usual_way;  // it had all the time there is, and will not have more
     cost_left -= c->cost;
-    if (!c->step->band) layers_[c->step->first]->set_tiling({});
   }
 }
 

@@ -12,7 +12,7 @@
 
 namespace tvn {
 
-/** By a step's key the name of the way that was chosen; "usual" where none was clearly better. */
+/** By Stage::key the name of the way that was chosen; "usual" where none was clearly better. */
 using Choices = std::map<std::string, std::string>;
 
 struct Tuning {
@@ -22,7 +22,8 @@ struct Tuning {
 
 /**
  * Chooses between the ways of one plan's steps. Layers with a large share in the plan are looked at, the largest first; a way must be
- * clearly faster than the usual one to be chosen. What is known is not measured again. A batch plays no part in a choice.
+ * clearly faster than the usual one to be chosen. What is known is not measured again; what there was no time for is done as usual and
+ * left to a later plan. A batch plays no part in a choice.
  */
 class Tuner {
  public:
@@ -32,14 +33,13 @@ class Tuner {
 
   /** The steps, cut as was chosen; the layers have their tilings. */
   std::vector<Step> steps();
-  /** What of these steps was known or found. */
+  /** What of these steps was known, or was found by trying. */
   const Choices& choices() const { return choices_; }
 
  private:
   struct Way;
   struct Candidate;
 
-  std::string key(const Stage& stage) const;
   std::vector<Way> ways(const Step& step) const;
   void choose(std::vector<Step>& steps, bool bands, Clock::time_point end);
   void measure(const std::vector<Step>& steps, std::vector<Candidate*>& open, Clock::time_point end);

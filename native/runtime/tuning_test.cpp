@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 
 /** Choices with so many seconds for each way, which `disturb` may change from run to run. */
 template <class Disturb>
-size_t fastest_of(const std::vector<double>& seconds, std::vector<int>& runs, const Disturb& disturb,
-                  Clock::time_point enough = Clock::now() + 1h, Clock::time_point end = Clock::now() + 1h) {
+std::optional<size_t> fastest_of(const std::vector<double>& seconds, std::vector<int>& runs, const Disturb& disturb,
+                                 Clock::time_point enough = Clock::now() + 1h, Clock::time_point end = Clock::now() + 1h) {
   runs.assign(seconds.size(), 0);
   return fastest(
       seconds.size(),
@@ -62,7 +62,7 @@ TEST(Fastest, StopsInTime) {
   std::vector<int> runs;
   EXPECT_EQ(fastest_of({1, 0.5}, runs, undisturbed, Clock::now(), Clock::now() + 1h), 1u);
   EXPECT_EQ(runs[1], 2 + confirmations) << "two rounds are enough";
-  EXPECT_EQ(fastest_of({1, 0.5}, runs, undisturbed, Clock::now(), Clock::now() + 3s), 0u);
+  EXPECT_EQ(fastest_of({1, 0.5}, runs, undisturbed, Clock::now(), Clock::now() + 3s), std::nullopt);
   EXPECT_EQ(runs[1], 0) << "no time for two rounds";
 }
 
@@ -105,8 +105,8 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
       SCOPED_TRACE(testing::Message() << way << ", " << threads << " threads");
       Tuning tuning;
       for (int round = 0; round < 2; round++) {  // what the first cuts apart has ways of its own
-        const Choices all = plan({tuning.known, 1e-9}, threads).choices();
-        for (const auto& choice : all) tuning.known.try_emplace(choice.first, way);
+        const Plan so_far = plan(tuning, threads);
+        for (const Stage& stage : so_far.stages()) tuning.known.try_emplace(stage.key, way);
       }
       Plan other = plan(tuning, threads);
       EXPECT_EQ(logits(other, clips), want);
@@ -131,12 +131,32 @@ TEST_F(TuningTest, RemembersWhatItFound) {
 }
 
 TEST_F(TuningTest, ChoicesHoldForAnyBatch) {
-  Plan one = plan({{}, 1e-9});
-  Choices known = one.choices();
-  for (auto& [key, way] : known) way = "apart";
+  const Plan one = plan({});
+  Choices known;
+  for (const Stage& stage : one.stages()) known[stage.key] = "apart";
   const Plan one_apart = plan({known, 0}), three_apart = plan({known, 0}, 1, 3);
   ASSERT_EQ(one_apart.stages().size(), three_apart.stages().size());
   EXPECT_GT(one_apart.stages().size(), one.stages().size());
+}
+
+TEST_F(TuningTest, AChoiceIsForItsStepAlone) {
+  const Plan usual = plan({});
+  for (const Stage& stage : usual.stages()) {
+    const bool band = stage.key.find("⇒") != std::string::npos;
+    const Plan other = plan({{{stage.key, band ? "half the rows" : "smaller blocks"}}, 0});
+    for (const Stage& seen : other.stages()) EXPECT_TRUE(seen.cut.empty() || seen.key == stage.key) << seen.key << " for " << stage.key;
+    const Plan two_threads = plan({{{stage.key, "smaller blocks"}}, 0}, 2);
+    for (const Stage& seen : two_threads.stages()) EXPECT_EQ(seen.cut, "") << seen.key;
+  }
+}
+
+TEST_F(TuningTest, WhatThereWasNoTimeForIsNotKnown) {
+  EXPECT_TRUE(plan({{}, 1e-9}).choices().empty());
+  const Plan searched = plan({{}, 10});
+  size_t bands = 0;
+  for (const Stage& stage : searched.stages()) bands += stage.key.find("⇒") != std::string::npos;
+  if (allowed_isa() < Isa::avx2) return;  // the reference kernels have one way
+  EXPECT_GE(searched.choices().size(), std::max<size_t>(bands, 3));
 }
 
 TEST_F(TuningTest, KeepsItsTime) {

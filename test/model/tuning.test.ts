@@ -20,7 +20,7 @@ describe('tuning', () => {
   })
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'tvn-tuning-'))
-    file = path.join(folder, 'tuning', `${thisMachine().id}.json`)
+    file = path.join(folder, 'tuning', `${thisMachine().id}.jsonl`)
     process.env.TVN_CACHE_DIR = folder
     delete process.env.TVN_TUNING
   })
@@ -42,7 +42,14 @@ describe('tuning', () => {
     plan.dispose()
     return result
   }
-  const written = async () => JSON.parse(await readFile(file, 'utf8')) as Record<string, string>
+  const lines = (choices: object) =>
+    Object.entries(choices)
+      .map((choice) => `${JSON.stringify(choice)}\n`)
+      .join('')
+  const written = async () => {
+    const whole = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
+    return Object.fromEntries(whole.map((line) => JSON.parse(line))) as Record<string, string>
+  }
 
   it('keeps what a search has found, and later plans use it', async () => {
     const first = await compile()
@@ -59,7 +66,7 @@ describe('tuning', () => {
   it('cuts the steps as the file says, with the same bits', async () => {
     const { choices, logits } = await compile()
     const other = Object.fromEntries(Object.keys(choices).map((step) => [step, 'smaller blocks']))
-    await writeFile(file, JSON.stringify(other))
+    await writeFile(file, lines(other))
     const cut = await compile()
     expect(cut.cuts).to.include('smaller blocks')
     expect(cut.logits).to.deep.equal(logits)
@@ -68,13 +75,35 @@ describe('tuning', () => {
     expect(stdout).to.match(/ conv_forward_f32_\w+, smaller blocks /)
   })
 
-  it('searches again where the file is damaged', async () => {
+  it('leaves out what is damaged in the file, and goes on behind it', async () => {
     const { choices } = await compile({ threads: 3 })
-    for (const damaged of ['{"conv', '[1, 2]', 'null', '{"conv": 1}']) {
-      await writeFile(file, damaged)
-      expect(Object.keys((await compile({ threads: 3 })).choices), damaged).to.deep.equal(Object.keys(choices))
-      expect(await written()).to.have.all.keys(choices)
+    const [first = '', ...others] = Object.keys(choices)
+    for (const damaged of [
+      '["conv',
+      '{"a": "b"}',
+      '["a", 1]',
+      'null',
+      '["a\\u0000b", "usual"]',
+      '["\\ud800", "usual"]',
+      '["__proto__", "usual"]',
+      '[1,'.repeat(9),
+    ]) {
+      await writeFile(file, `${JSON.stringify([first, 'smaller blocks'])}\n${JSON.stringify([first, 'usual'])}\n${damaged}`)
+      expect((await compile({ threads: 3 })).choices, damaged)
+        .to.include({ [first]: 'smaller blocks' })
+        .and.to.have.all.keys(first, ...others)
+      const text = await readFile(file, 'utf8')
+      for (const step of others) expect(text.split('\n').filter((line) => line.startsWith(JSON.stringify([step]).slice(0, -1)))).to.have.lengthOf(1)
     }
+    await writeFile(file, 'x'.repeat(2 ** 20 + 1))
+    await compile({ threads: 3 })
+    expect(await written(), 'a file that is too large is begun anew').to.have.all.keys(choices)
+  })
+
+  it('keeps what plans that are compiled at the same time have found', async () => {
+    const found = await Promise.all([1, 2, 3, 4, 5, 6].map((threads) => compile({ threads })))
+    const all = await written()
+    for (const { choices } of found) expect(all).to.include.all.keys(choices)
   })
 
   it('works where nothing can be written, and then knows it for as long as the process lives', async () => {
@@ -87,7 +116,7 @@ describe('tuning', () => {
   })
 
   it('searches only where it is asked to, and not at all with TVN_TUNING=off', async () => {
-    expect((await compile({ search: false, threads: 5 })).choices).to.deep.equal({})
+    expect((await compile({ search: false, threads: 7 })).choices).to.deep.equal({})
     expect(await readdir(folder)).to.deep.equal([])
     await compile()
     process.env.TVN_TUNING = 'off'
