@@ -66,6 +66,19 @@ export function fusedOps({ name, ops }: Pick<NativeStage, 'name' | 'ops'>): stri
     .join(', ')
 }
 
+/** The layers of a stage, several of a band, each with the ops that were fused into it: those that come behind it in the graph. */
+export function layersOf({ name, ops, kernel }: Pick<NativeStage, 'name' | 'ops' | 'kernel'>): { name: string; fused: string; kernel: string }[] {
+  const names = name.split(' ⇒ ')
+  const kernels = kernel.split(' ⇒ ')
+  const groups = names.map((): string[] => [])
+  let at = 0
+  for (const op of ops) {
+    at = Math.max(at, names.indexOf(op))
+    groups[at]?.push(op)
+  }
+  return names.map((layer, i) => ({ name: layer, fused: fusedOps({ name: layer, ops: groups[i] ?? [] }), kernel: kernels[i] ?? '' }))
+}
+
 /** What TVN_VERBOSE=dispatch tells of a stage. */
 export function explainStage(stage: NativeStage): string {
   const { name, kind, shape, kernel, cut, refused } = stage

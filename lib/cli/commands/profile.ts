@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../abort.js'
 import type { LatencyReport } from '../../latency/measure.js'
 import { median } from '../../latency/statistics.js'
 import { Inference } from '../../model/inference.js'
-import { fusedOps, nonGemm, profileStages, type StageProfile } from '../../model/profile.js'
+import { layersOf, nonGemm, profileStages, type StageProfile } from '../../model/profile.js'
 import { openNetwork } from '../../model/source.js'
 import { native } from '../../native.js'
 import { Random } from '../../random.js'
@@ -76,7 +76,12 @@ function stagesText(stages: readonly StageProfile[], peak: number): string {
     gflops > 0 ? `${((100 * gflops) / peak).toFixed(0)} %` : '',
     (bytes / 1024).toFixed(0),
   ]
-  const rows = stages.map((stage) => row(stage.name, fusedOps(stage), stage.cut ? `${stage.kernel}, ${stage.cut}` : stage.kernel, stage))
+  // A band has a line for each of its layers, and its figures beside the first.
+  const rows = stages.flatMap((stage) => {
+    const [first, ...others] = layersOf(stage).map(({ name, fused, kernel }) => [name, fused, kernel] as const)
+    const [name = '', fused = '', kernel = ''] = first ?? []
+    return [row(name, fused, stage.cut ? `${kernel}, ${stage.cut}` : kernel, stage), ...others.map(([next, ...cells]) => [`⇒ ${next}`, ...cells])]
+  })
   const all = { ms: total, gflops: sum(({ ms, gflops }) => ms * gflops) / total, bytes: sum(({ bytes }) => bytes) }
   const columns = ['stage', 'fused into it', 'kernel', right('ms'), right('time'), right('GFLOP/s'), right('of peak'), right('KiB')]
   const rest = nonGemm(stages)
