@@ -2,9 +2,9 @@ import { rename } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { abortError, throwIfAborted } from '../abort.js'
+import { cacheFolder, diskFull } from '../cache.js'
 import { TvnError } from '../errors.js'
 import { temporaryFile } from '../temporary.js'
-import { cacheFolder, diskFull } from '../cache.js'
 import { hashFiles, sha256 } from './content-hash.js'
 import {
   type DataOptions,

@@ -8,6 +8,7 @@
 #include "runtime/plan.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
+#include "test/run_plan.h"
 
 namespace tvn {
 namespace {
@@ -54,12 +55,9 @@ TEST(Band, HasTheBitsOfWholeLayers) {
     for (const int64_t batch : {1, 2}) {
       const auto clips = test::random_clips(random, graph, batch);
       const auto run = [&](Plan& plan) {
-        std::vector<float> logits(static_cast<size_t>(plan.logits_size()));
-        plan.run(clips.data(), logits.data());
-        const auto first = logits;
-        plan.run(clips.data(), logits.data());
-        EXPECT_EQ(logits, first) << "a second run finds the buffers as the first left them";
-        return logits;
+        const auto first = test::run_plan(plan, clips);
+        EXPECT_EQ(test::run_plan(plan, clips), first) << "a second run finds the buffers as the first left them";
+        return first;
       };
       for (const Precision precision : precisions) {
         Plan whole(graph, builder.parameters(), {batch, 1, allowed_isa(), precision, all_passes, no_bands});

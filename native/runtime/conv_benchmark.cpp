@@ -1,22 +1,17 @@
-#include <chrono>
-
+#include "core/clock.h"
 #include "core/error.h"
 #include "kernels/conv/conv.h"
 #include "kernels/depthwise/depthwise.h"
 #include "runtime/measure.h"
 #include "runtime/memory.h"
+#include "runtime/random_values.h"
 
 namespace tvn {
 namespace {
 
-/** Uniform in [−1, 1): never zeros, which some kernels could profit from. */
 Buffer<float> random_values(int64_t size) {
   Buffer<float> values(static_cast<size_t>(size));
-  uint64_t state = 0x9e3779b97f4a7c15u;
-  for (float& value : values) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    value = static_cast<float>(static_cast<int32_t>(state >> 32)) * 0x1p-31f;
-  }
+  fill_random({values.data(), values.size()});
   return values;
 }
 
@@ -25,9 +20,9 @@ std::vector<double> time_runs(int runs, const F& run) {
   run();
   std::vector<double> ms(static_cast<size_t>(runs));
   for (double& t : ms) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     run();
-    t = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    t = ms_since(begin);
   }
   return ms;
 }

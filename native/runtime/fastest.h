@@ -2,20 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <numeric>
 #include <optional>
 #include <vector>
 
+#include "core/clock.h"
+
 namespace tvn {
-
-using Clock = std::chrono::steady_clock;
-
-inline Clock::time_point in_seconds(double seconds) {
-  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
-inline double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /** A way must take so much less time than the usual one to be chosen; else noise would choose. */
 constexpr double clearly_faster = 0.97;

@@ -1,16 +1,10 @@
 #include "runtime/measure.h"
 
-#include <chrono>
 #include <optional>
 
+#include "core/clock.h"
+
 namespace tvn {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double ms_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
-
-}  // namespace
 
 std::vector<double> measure(Plan& plan, const MeasureOptions& options) {
   std::optional<PinnedThread> pinned;

@@ -3,9 +3,9 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
+#include "core/clock.h"
 #include "runtime/memory.h"
 
 namespace tvn {
@@ -87,9 +87,9 @@ void Plan::run(const uint8_t* clips, float* logits) {
 void Plan::profile(const uint8_t* clips, double* stage_ms) {
   layout_->set_clips(clips);
   for (const Step& step : layout_->steps()) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     layout_->run(step, pool_);
-    *stage_ms++ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    *stage_ms++ = ms_since(begin);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/measure.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
+#include "test/run_plan.h"
 
 namespace tvn {
 namespace {
@@ -16,12 +17,6 @@ namespace {
 class PlanTest : public testing::Test {
  protected:
   PlanTest() : builder_(random_, {1, 4, 9, 7, 3}), graph_(builder_.build(block_network(builder_))), values_(builder_.parameters()) {}
-
-  std::vector<float> run(Plan& plan, const std::vector<uint8_t>& clips) {
-    std::vector<float> logits(static_cast<size_t>(plan.logits_size()));
-    plan.run(clips.data(), logits.data());
-    return logits;
-  }
 
   test::Random random_;
   test::GraphBuilder builder_;
@@ -37,9 +32,9 @@ TEST_F(PlanTest, AgreesWithTheGraphRunOpByOp) {
     for (const int threads : {1, 2, 3}) {
       SCOPED_TRACE(testing::Message() << "batch " << batch << ", " << threads << " threads");
       Plan plan(graph_, values_, {batch, threads, allowed_isa()});
-      const auto got = run(plan, clips);
+      const auto got = test::run_plan(plan, clips);
       for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 1e-4) << "logit " << i;
-      EXPECT_EQ(run(plan, clips), got) << "a second run finds the plan as the first did";
+      EXPECT_EQ(test::run_plan(plan, clips), got) << "a second run finds the plan as the first did";
       if (first.empty()) first = got;
       EXPECT_EQ(got, first) << "bit-identical for any number of threads";
     }
@@ -70,20 +65,20 @@ TEST_F(PlanTest, InBf16AgreesToTwoDigits) {
     EXPECT_GE(in_bf16(plan), 4);
     EXPECT_EQ(in_bf16(f32), 0);
     EXPECT_LT(plan.weight_bytes(), f32.weight_bytes());
-    const auto got = run(plan, clips);
+    const auto got = test::run_plan(plan, clips);
     for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 2e-2 * largest) << "logit " << i;
     if (first.empty()) first = got;
     EXPECT_EQ(got, first) << "bit-identical for any number of threads";
-    EXPECT_NE(got, run(f32, clips));
+    EXPECT_NE(got, test::run_plan(f32, clips));
   }
 }
 
 TEST_F(PlanTest, TakesItsParametersByValue) {
   const auto clips = test::random_clips(random_, graph_, 1);
   Plan plan(graph_, values_, {1, 1, allowed_isa()});
-  const auto before = run(plan, clips);
+  const auto before = test::run_plan(plan, clips);
   for (auto& [name, value] : builder_.values()) std::fill(value.begin(), value.end(), NAN);
-  EXPECT_EQ(run(plan, clips), before);
+  EXPECT_EQ(test::run_plan(plan, clips), before);
 }
 
 TEST_F(PlanTest, DescribesEveryOpOnce) {

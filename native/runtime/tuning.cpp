@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include "runtime/random_values.h"
+
 namespace tvn {
 namespace {
 
@@ -57,6 +59,7 @@ std::vector<Tuner::Way> Tuner::ways(const Step& step) const {
 std::vector<Step> Tuner::steps() {
   const Clock::time_point end = in_seconds(tuning_.seconds);
   std::vector<Step> steps = make_steps(program_, layers_, options_.batch, options_.threads, bands_);
+  if (tuning_.known.empty() && tuning_.seconds <= 0) return steps;
   for (const Step& step : steps) cost_ += cost(describe(program_, layers_, step, options_));
   choose(steps, true, end);
   choose(steps, false, end);
@@ -137,8 +140,7 @@ void Tuner::measure(const std::vector<Step>& steps, std::vector<Candidate*>& ope
   const auto layout_of = [&](std::vector<Step> of) {
     auto layout = std::make_unique<Layout>(program_, layers_, std::move(of), options_.batch, parameters_, scratch);
     layout->set_clips(clips.data());
-    const std::span<float> values = layout->arena();
-    for (size_t i = 0; i < values.size(); i++) values[i] = static_cast<float>(static_cast<int>(i * 2654435761u >> 16 & 255) - 128) / 128;
+    fill_random(layout->arena());
     return layout;
   };
   const auto layout = layout_of(steps);

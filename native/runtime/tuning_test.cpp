@@ -8,6 +8,7 @@
 #include "runtime/plan.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
+#include "test/run_plan.h"
 
 namespace tvn {
 namespace {
@@ -82,11 +83,6 @@ class TuningTest : public testing::Test {
   Plan plan(const Tuning& tuning, int threads = 1, int64_t batch = 1) const {
     return Plan(graph_, builder_.parameters(), {batch, threads, allowed_isa(), Precision::f32, all_passes, {0, 300 << 10}, tuning});
   }
-  static std::vector<float> logits(Plan& plan, const std::vector<uint8_t>& clips) {
-    std::vector<float> logits(static_cast<size_t>(plan.logits_size()));
-    plan.run(clips.data(), logits.data());
-    return logits;
-  }
 
   test::Random random_;
   test::GraphBuilder builder_;
@@ -97,7 +93,7 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
   const auto clips = test::random_clips(random_, graph_, 1);
   Plan usual = plan({});
   EXPECT_TRUE(usual.choices().empty());
-  const auto want = logits(usual, clips);
+  const auto want = test::run_plan(usual, clips);
   std::set<std::string> cuts;
   for (const int threads : {1, 2})
     for (const char* way :
@@ -109,7 +105,7 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
         for (const Stage& stage : so_far.stages()) tuning.known.try_emplace(stage.key, way);
       }
       Plan other = plan(tuning, threads);
-      EXPECT_EQ(logits(other, clips), want);
+      EXPECT_EQ(test::run_plan(other, clips), want);
       for (const Stage& stage : other.stages()) cuts.insert(stage.cut);
     }
   EXPECT_FALSE(cuts.contains("nonsense"));
@@ -121,7 +117,7 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
 TEST_F(TuningTest, RemembersWhatItFound) {
   const auto clips = test::random_clips(random_, graph_, 1);
   Plan usual = plan({}), searched = plan({{}, 0.3});
-  EXPECT_EQ(logits(searched, clips), logits(usual, clips));
+  EXPECT_EQ(test::run_plan(searched, clips), test::run_plan(usual, clips));
   EXPECT_FALSE(searched.choices().empty());
   const Plan again = plan({searched.choices(), 0});
   EXPECT_EQ(again.choices(), searched.choices());

@@ -28,26 +28,22 @@ extern const ConvSumKernel conv_sum, conv_sum_strassen;
 
 constexpr ConvKernel<ConvForwardArgs> conv_forward_strassen = forward_strassen("conv_forward_bf16_strassen_avx512_bf16");
 constexpr ConvSumKernel conv_sum_strassen = sum_strassen("conv_sum_bf16_strassen_avx512_bf16");
-constexpr ConvKernel<ConvForwardArgs> conv_forward{"conv_forward_bf16_avx512_bf16",
-                                                   Isa::TVN_ISA,
-                                                   forward_packed_size,
-                                                   forward_pack,
-                                                   forward_scratch_size,
-                                                   forward,
-                                                   nullptr,
-                                                   forward_pays,
-                                                   Precision::bf16,
-                                                   1,
-                                                   forward_tilings};
-constexpr ConvSumKernel conv_sum{"conv_sum_bf16_avx512_bf16",
-                                 Isa::TVN_ISA,
-                                 forward_packed_size,
-                                 forward_pack,
-                                 sum_scratch_size,
-                                 forward_sum,
-                                 nullptr,
-                                 Precision::bf16,
-                                 1,
-                                 forward_tilings};
+constexpr ConvKernel<ConvForwardArgs> conv_forward{.name = "conv_forward_bf16_avx512_bf16",
+                                                   .isa = Isa::TVN_ISA,
+                                                   .packed_size = forward_packed_size,
+                                                   .pack = forward_pack,
+                                                   .scratch_size = forward_scratch_size,
+                                                   .run = forward,
+                                                   .pays = forward_pays,
+                                                   .precision = Precision::bf16,
+                                                   .tilings = forward_tilings};
+constexpr ConvSumKernel conv_sum{.name = "conv_sum_bf16_avx512_bf16",
+                                 .isa = Isa::TVN_ISA,
+                                 .packed_size = forward_packed_size,
+                                 .pack = forward_pack,
+                                 .scratch_size = sum_scratch_size,
+                                 .run = forward_sum,
+                                 .precision = Precision::bf16,
+                                 .tilings = forward_tilings};
 
 }  // namespace tvn::TVN_ISA
