@@ -64,9 +64,16 @@ describe('the engine answers bad input with a typed error and goes on', () => {
         .to.be.instanceOf(Error)
         .and.have.property('code')
         .that.matches(/^ERR_/)
+    for (const tuning of [null, 5, 'x', {}, { known: 5, seconds: 0 }, { known: { a: 1 }, seconds: 0 }, { known: {}, seconds: -1 }, { known: {} }])
+      expect(await create({ tuning }).catch((error: unknown) => error), JSON.stringify(tuning)).to.have.property('code', 'ERR_ARGUMENT')
     const plan = await create({})
-    const wrongClips = async () => plan.run(new Uint8Array(5))
-    expect(await wrongClips().catch((error: unknown) => error)).to.have.property('code', 'ERR_ARGUMENT')
+    for (const run of [async () => plan.run(new Uint8Array(5)), async () => plan.runHere(new Uint8Array(5)), async () => plan.runHere('clips' as never)])
+      expect(await run().catch((error: unknown) => error)).to.have.property('code', 'ERR_ARGUMENT')
+    const running = plan.run(new Uint8Array(clips.subarray(0, clips.length / (shape[0] as number))))
+    expect(() => plan.runHere(new Uint8Array(clips.subarray(0, clips.length / (shape[0] as number)))), 'while it runs')
+      .to.throw()
+      .with.property('code', 'ERR_BUSY')
+    await running
     plan.dispose()
   })
 
