@@ -10,9 +10,22 @@ import type { StudyEvent } from '../../lib/search/events.js'
 import { MemoryStudy } from '../../lib/search/storage/memory.js'
 import { createStudy, holdsStudy, openStudy } from '../../lib/search/storage/sqlite.js'
 import type { Storage } from '../../lib/search/storage/storage.js'
+import type { Metrics } from '../../lib/train/metrics.js'
 import { network } from '../data/colours.js'
 import { record } from './study-record.js'
 
+const latency = {
+  p50: 0.1,
+  p90: 0.2,
+  p99: 0.3,
+  min: 0.05,
+  samples: 44,
+  ci: [0.1, null],
+  noise: 0.1,
+  machine: 'm',
+  compute: { p50: 0.1, p90: 0.1, p99: 0.1, samples: 3 },
+} as const
+const metrics = { task: 'single-label', samples: 1, top1: 1 } as unknown as Metrics
 const created: StudyEvent = { kind: 'created', record }
 const running = (trial: number): StudyEvent => ({ kind: 'running', trial })
 const folders: string[] = []
@@ -55,6 +68,9 @@ for (const [name, make] of Object.entries(implementations)) {
         [{ kind: 'stopped', reason: 'trials' }, 2],
         [{ kind: 'finishing', trial: 2 }, 3],
         [{ kind: 'passed-over', trial: 2, reason: 'too slow' }, 4],
+        [{ kind: 'measured', trial: 2, latency }, 5],
+        [{ kind: 'complete', trial: 2, fitness: 0.1, metrics, iterations: 7, weightsHash: 'abc' }, 6],
+        [{ kind: 'failed', trial: 3, reason: 'diverged' }, 7],
       ]
       for (const [event, elapsed] of events) storage.append(event, elapsed)
       const expected = events.map(([event, elapsed]) => ({ event, elapsed }))
