@@ -3,7 +3,8 @@
 namespace tvn::TVN_ISA {
 namespace {
 
-constexpr int64_t most_positions = 384;  // of a block
+constexpr int64_t most_positions = 384;             // of a block
+constexpr int64_t least_multiplications = 3 << 13;  // of a task: fewer are done before another thread has heard of them
 
 /** Vectors cut into panels of nearly the same number. */
 struct Panel {
@@ -131,7 +132,8 @@ void correlate(Sources sources, const Correlation& a, ThreadPool& pool) {
   const ThreadScratch scratch = thread_scratch(sources, g);
   const int64_t all = panels(p), n = blocks(p, g);
   if (n == 0) return;
-  const int64_t groups = pool.threads() == 1 ? 1 : smaller(all, ceil_div(8 * pool.threads(), n));
+  const int64_t worth = larger(1, positions(p) / n * packed_floats(p) / least_multiplications);
+  const int64_t groups = pool.threads() == 1 ? 1 : smaller(smaller(all, worth), ceil_div(8 * pool.threads(), n));
   pool.run(n * groups, [&](int64_t task, int thread) {
     float* next_scratch = a.scratch + thread * scratch.size();
     const auto take = [&](int64_t floats) { return (next_scratch += floats) - floats; };

@@ -62,27 +62,31 @@ void strassen(const PixelSource* sources, int64_t count, const Correlation& a, T
   if (blocks == 0 || m.oc == 0) return;
   int64_t scratch = 0;
   for (int64_t k = 0; k < count; k++) scratch = larger(scratch, strassen_scratch(sources[k].matrix));
-  const auto panels = [](const PixelMatrix& of) {
-    return with_levels(of.levels, [&](auto s) { return StrassenLayout<decltype(s)>(of).panels(); });
-  };
-  // few blocks: threads share the panels of a block, and each forms the factors for itself; panels of two sources need not agree
-  const bool shared = pool.threads() > 1 && count == 1;
-  const int64_t groups = shared ? smaller(panels(m), ceil_div(4 * pool.threads(), blocks)) : 1;
-  pool.run(blocks * groups, [&](int64_t task, int thread) {
+  const auto block = [&](int64_t k, int64_t task, int64_t groups, int thread) {
+    const PixelSource& s = sources[k];
     const PixelBlock b = pixel_block(m, task / groups), next = pixel_block(m, smaller(task + 1, blocks * groups - 1) / groups);
     const int64_t group = task % groups, clip = b.clip * m.positions * m.oc;
-    for (int64_t k = 0; k < count; k++) {
-      const PixelSource& s = sources[k];
-      const float* add = k > 0 ? a.target + clip : a.add ? a.add + clip : nullptr;  // what the source before has left is still near
-      const StrassenOutput output{s.bias, k == 0 && a.scale ? a.scale + b.clip * m.oc : nullptr, add,
-                                  k == count - 1 ? a.function : Function::none, a.target + clip};
-      const int64_t all = panels(s.matrix);
-      with_levels(s.matrix.levels, [&](auto levels) {
-        strassen_block<decltype(levels)>(s.matrix, b, next, s.x, s.packed, all * group / groups, all * (group + 1) / groups, output,
-                                         a.scratch + thread * scratch);
-      });
-    }
-  });
+    const float* add = k > 0 ? a.target + clip : a.add ? a.add + clip : nullptr;
+    const StrassenOutput output{s.bias, k == 0 && a.scale ? a.scale + b.clip * m.oc : nullptr, add,
+                                k == count - 1 ? a.function : Function::none, a.target + clip};
+    with_levels(s.matrix.levels, [&](auto levels) {
+      const int64_t panels = StrassenLayout<decltype(levels)>(s.matrix).panels();
+      strassen_block<decltype(levels)>(s.matrix, b, next, s.x, s.packed, panels * group / groups, panels * (group + 1) / groups, output,
+                                       a.scratch + thread * scratch);
+    });
+  };
+  if (pool.threads() == 1) {
+    for (int64_t task = 0; task < blocks; task++)
+      for (int64_t k = 0; k < count; k++) block(k, task, 1, 0);  // what the source before has left is still near
+    return;
+  }
+  // few blocks: threads share the panels of a block, and each forms the factors for itself; panels of two sources need not agree
+  for (int64_t k = 0; k < count; k++) {
+    const int64_t panels =
+        with_levels(sources[k].matrix.levels, [&](auto s) { return StrassenLayout<decltype(s)>(sources[k].matrix).panels(); });
+    const int64_t groups = smaller(panels, ceil_div(4 * pool.threads(), blocks));
+    pool.run(blocks * groups, [&](int64_t task, int thread) { block(k, task, groups, thread); });
+  }
 }
 
 // Forward.
