@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { TvnError } from './errors.js'
 import type { Graph } from './network/graph.js'
-import { type OpKind, opsHash } from './network/ops.generated.js'
+import { type Extent, type Function, type Int3, type OpKind, opsHash, type Pooling } from './network/ops.generated.js'
 import { rebuildAddon } from './program.js'
 
 /** Levels of `TVN_MAX_ISA`, lowest first. */
@@ -149,6 +149,39 @@ export interface NativeConvBenchmark {
   readonly precision: Precision
 }
 
+/** One op on tensors of the caller. Shapes are [N, T, H, W, C] with their batch. */
+export interface NativeLayerOptions {
+  readonly op: 'conv' | 'depthwise' | 'pool' | 'activation' | 'mean' | 'gate' | 'attention'
+  readonly x: readonly (readonly number[])[]
+  readonly y: readonly number[]
+  readonly kernel?: Int3
+  readonly stride?: Int3
+  /** Elements in front of x; how many are behind follows from y. */
+  readonly pad?: Int3
+  readonly function?: Function
+  readonly pooling?: Pooling
+  readonly extent?: Extent
+  readonly bias: boolean
+  /** Whether it has a backward pass. */
+  readonly training: boolean
+  readonly threads: number
+}
+
+type Arrays = readonly (Float32Array | null)[]
+
+/** Its calls run on the calling thread, which waits, and allocate nothing that can be used again. Sizes that do not fit throw ERR_ARGUMENT. */
+export interface NativeLayer {
+  /** Name of the forward kernel. */
+  readonly kernel: string
+  /** Parameters are [weight, bias] of conv and depthwise, [] of others. Without `pack` the weights are those of the last call with it. */
+  forward(x: Arrays, parameters: Arrays, y: Float32Array, pack: boolean): void
+  /** Overwrites what is not null of dx and parameterGradients. x and y may be null where the gradients that are asked for do not need them. */
+  backward(x: Arrays, y: Float32Array | null, dy: Float32Array, parameters: Arrays, dx: Arrays, parameterGradients: Arrays): void
+}
+
+export type NativeUnary = 'neg' | 'abs' | 'square' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'exp' | 'sigmoid' | 'relu' | 'relu6' | 'step'
+export type NativeBinary = 'add' | 'sub' | 'mul' | 'div' | 'squared_difference'
+
 /** A precision that the allowed instruction set lacks rejects with ERR_PRECISION. */
 export interface NativeAddon {
   readonly opsHash: string
@@ -157,6 +190,41 @@ export interface NativeAddon {
   createTrainer(graph: Graph, parameters: Record<string, Float32Array>, options: NativeTrainerOptions): Promise<NativeTrainer>
   /** Reads, crops and resizes clips into `out` (u8 [clips, frames, size, size, 3]). Rejects with ERR_FILE when a file is short. */
   loadClips(clips: readonly NativeClip[], size: number, threads: number, out: Uint8Array): Promise<void>
+  /** Throws ERR_ARGUMENT where the shapes do not fit each other, or a window holds no element of x. */
+  createLayer(options: NativeLayerOptions): NativeLayer
+  /** The following run on the calling thread, as layers do. */
+  unary(name: NativeUnary, x: Float32Array, y: Float32Array, threads: number): void
+  /** The extents of a and b, as many of both, say how they are broadcast. */
+  binary(
+    name: NativeBinary,
+    a: Float32Array,
+    extentsOfA: readonly number[],
+    b: Float32Array,
+    extentsOfB: readonly number[],
+    y: Float32Array,
+    threads: number,
+  ): void
+  /** y [outer, inner] = scale · Σ over the middle of x [outer, count, inner] */
+  sum(x: Float32Array, extents: readonly [outer: number, count: number, inner: number], scale: number, y: Float32Array, threads: number): void
+  /** Mean and biased variance [C] of x [rows, C] */
+  batchNormStatistics(x: Float32Array, mean: Float32Array, variance: Float32Array, threads: number): void
+  /** y = f(x · scale + shift), both [C] */
+  batchNormApply(x: Float32Array, scale: Float32Array, shift: Float32Array, f: Function, y: Float32Array, threads: number): void
+  /** Gradients of f(gamma · (x − mean) / sqrt(variance + epsilon) + beta) with the statistics of this x */
+  batchNormBackward(
+    x: Float32Array,
+    dy: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    gamma: Float32Array,
+    beta: Float32Array,
+    epsilon: number,
+    f: Function,
+    dgamma: Float32Array,
+    dbeta: Float32Array,
+    dx: Float32Array,
+    threads: number,
+  ): void
   /** FMA peak of one core in GFLOP/s, register-resident, at the allowed instruction set; takes about `milliseconds`. Default f32. */
   measurePeak(milliseconds: number, precision?: Precision): Promise<number>
   /** Milliseconds of each run of one layer, and the kernel that ran. */

@@ -7,7 +7,9 @@
 #include "addon/async.h"
 #include "addon/convert.h"
 #include "addon/instance.h"
+#include "addon/layer_object.h"
 #include "addon/plan_object.h"
+#include "addon/tensor_functions.h"
 #include "addon/trainer_object.h"
 #include "runtime/clip_loader.h"
 #include "runtime/measure.h"
@@ -124,11 +126,14 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* data = new Instance;
   data->plan_class = Napi::Persistent(PlanObject::define(env));
   data->trainer_class = Napi::Persistent(TrainerObject::define(env));
+  data->layer_class = Napi::Persistent(LayerObject::define(env));
   env.SetInstanceData(data);
   exports.Set("opsHash", TVN_OPS_HASH);
   exports.Set("cpu", Napi::Function::New<cpu>(env));
   exports.Set("createPlan", Napi::Function::New<PlanObject::create>(env));
   exports.Set("createTrainer", Napi::Function::New<TrainerObject::create>(env));
+  exports.Set("createLayer", Napi::Function::New<LayerObject::create>(env));
+  define_tensor_functions(env, exports);
   exports.Set("loadClips", Napi::Function::New<load_clips_async>(env));
   exports.Set("measurePeak", Napi::Function::New<measure_peak_async>(env));
   exports.Set("benchmarkConv", Napi::Function::New<benchmark_conv_async>(env));

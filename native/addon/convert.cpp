@@ -114,6 +114,17 @@ void set_attribute(Napi::Value value, const std::string& name, E& to) {
   to = *found;
 }
 
+}  // namespace
+
+void read_attributes(Napi::Object object, OpKind kind, const std::string& prefix, Attributes& attributes) {
+  for_each_attribute(attributes, [&](const char* name, auto& attribute) {
+    const Napi::Value value = property(object, name);
+    if (takes(tvn::row(kind), name) && !value.IsUndefined()) set_attribute(value, prefix + name, attribute);
+  });
+}
+
+namespace {
+
 Op read_op(Napi::Object object) {
   const std::string kind = text(object, "op");
   const auto found = find_op(kind);
@@ -130,10 +141,7 @@ Op read_op(Napi::Object object) {
       op.parameters.push_back(absent ? "" : text(parameters.As<Napi::Object>(), name.c_str()));
     }
   }
-  for_each_attribute(op.attributes, [&](const char* name, auto& attribute) {
-    const Napi::Value value = property(object, name);
-    if (takes(row, name) && !value.IsUndefined()) set_attribute(value, op.name + "." + name, attribute);
-  });
+  read_attributes(object, *found, op.name + ".", op.attributes);
   return op;
 }
 

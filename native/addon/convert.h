@@ -45,6 +45,9 @@ Napi::Object text_object(Napi::Env env, const std::map<std::string, std::string>
 /** An array of texts. */
 Napi::Array texts(Napi::Env env, const std::vector<std::string>& list);
 
+/** The attributes that the kind takes, where they are given; errors name them behind `prefix`. */
+void read_attributes(Napi::Object object, OpKind kind, const std::string& prefix, Attributes& attributes);
+
 Graph graph_argument(const Napi::CallbackInfo& info, size_t index);
 /** Copies of the Float32Arrays of an object by name. Every parameter of the graph is there with its size. */
 ParameterValues parameters_argument(const Napi::CallbackInfo& info, size_t index, const Graph& graph);

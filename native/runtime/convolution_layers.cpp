@@ -62,7 +62,8 @@ class ConvLayer final : public Layer {
   }
 
   void backward(const Operands& at, const Run& run) override {
-    weight_gradient_.run(shape_, {at.x[0], at.dy, at.parameter_gradients[0], at.parameter_gradients[1], at.scratch}, run.pool);
+    if (at.parameter_gradients[0])
+      weight_gradient_.run(shape_, {at.x[0], at.dy, at.parameter_gradients[0], at.parameter_gradients[1], at.scratch}, run.pool);
     if (!at.dx[0]) return;
     data_gradient_.pack(shape_, at.parameters[0], transposed_.data(), run.pool);
     data_gradient_.run(shape_, {at.dy, transposed_.data(), at.accumulate[0] != 0, at.dx[0], at.scratch}, run.pool);
@@ -173,7 +174,8 @@ class DepthwiseLayer final : public Layer {
   }
 
   void backward(const Operands& at, const Run& run) override {
-    weight_gradient_.run(shape_, {at.x[0], at.dy, at.parameter_gradients[0], at.parameter_gradients[1], at.scratch}, run.pool);
+    if (at.parameter_gradients[0])
+      weight_gradient_.run(shape_, {at.x[0], at.dy, at.parameter_gradients[0], at.parameter_gradients[1], at.scratch}, run.pool);
     if (at.dx[0]) data_gradient_.run(shape_, {at.dy, at.parameters[0], at.accumulate[0] != 0, at.dx[0]}, run.pool);
   }
 

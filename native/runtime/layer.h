@@ -33,9 +33,9 @@ struct Operands {
   float* scratch = nullptr;        // Layer::scratch floats
   // training
   const float* dy = nullptr;
-  std::vector<float*> dx;        // null where no gradient is wanted
-  std::vector<char> accumulate;  // add to dx instead of overwriting it
-  std::vector<float*> parameter_gradients;
+  std::vector<float*> dx;                   // null where no gradient is wanted
+  std::vector<char> accumulate;             // add to dx instead of overwriting it
+  std::vector<float*> parameter_gradients;  // all null where none is wanted
 };
 
 /** What changes from run to run. */

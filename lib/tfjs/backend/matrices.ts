@@ -1,0 +1,93 @@
+import * as tf from '@tensorflow/tfjs'
+import type { Function } from '../../network/ops.generated.js'
+import type { LayerOptions, NativeLayers } from '../native-layers.js'
+import { inPlaceOf } from './convolutions.js'
+import { type Call, registerKernel } from './kernel.js'
+
+/** BatchMatMul and _FusedMatMul: matrices of every batch, or one for all of them. */
+export function registerMatrices(layers: NativeLayers): void {
+  registerKernel<tf.BatchMatMulAttrs>('BatchMatMul', layers, (call) => multiply(call, 'none', undefined))
+  registerKernel<tf._FusedMatMulAttrs>('_FusedMatMul', layers, fused)
+}
+
+type Transposition = Pick<tf.BatchMatMulAttrs, 'transposeA' | 'transposeB'>
+
+/** a [M, K] · b [K, N], as a convolution of single pixels sees it. */
+interface Product {
+  readonly m: number
+  readonly k: number
+  readonly n: number
+}
+
+/** Undefined where both are transposed, or matrices are broadcast to each other in other ways than one to all. */
+function multiply<A extends Transposition>(call: Call<A>, f: Function, bias: Float32Array | undefined): tf.TensorInfo | undefined {
+  const { transposeA, transposeB } = call.attrs
+  const [a, b] = [call.input('a'), call.input('b')]
+  const [rowsA, columnsA] = a.shape.slice(-2) as [number, number]
+  const [rowsB, columnsB] = b.shape.slice(-2) as [number, number]
+  const [m, k] = transposeA ? [columnsA, rowsA] : [rowsA, columnsA]
+  const [inner, n] = transposeB ? [columnsB, rowsB] : [rowsB, columnsB]
+  const [batchesA, batchesB] = [tf.util.sizeFromShape(a.shape.slice(0, -2)), tf.util.sizeFromShape(b.shape.slice(0, -2))]
+  if (inner !== k || (transposeA && transposeB) || (batchesA !== batchesB && batchesA !== 1 && batchesB !== 1)) return undefined
+  if ((f !== 'none' || bias) && (transposeA || transposeB)) return undefined
+  const outer = batchesA >= batchesB ? a.shape.slice(0, -2) : b.shape.slice(0, -2)
+  const [valuesA, valuesB] = [call.values('a'), call.values('b')]
+  // one b for all: the rows of all a stand below each other
+  const together = batchesB === 1 && !transposeA
+  const product: Product = { m: together ? m * batchesA : m, k, n }
+  const batches = together ? 1 : Math.max(batchesA, batchesB)
+  return call.output([...outer, m, n], (y) => {
+    for (let i = 0; i < batches; i++) {
+      const part = (values: Float32Array, size: number, of: number) => (of === 1 ? values : values.subarray(i * size, (i + 1) * size))
+      const [partA, partB] = [together ? valuesA : part(valuesA, m * k, batchesA), part(valuesB, k * n, batchesB)]
+      const into = batches === 1 ? y : y.subarray(i * product.m * n, (i + 1) * product.m * n)
+      const id = batchesB === 1 ? b.dataId : {} // a part has no identity of its own
+      if (!one(call, product, partA, partB, id, into, f, bias)) return false
+    }
+    return true
+  })
+}
+
+/** One matrix; false where our kernels cannot do it. */
+function one<A extends Transposition>(
+  { layers, attrs, isAlive }: Call<A>,
+  { m, k, n }: Product,
+  a: Float32Array,
+  b: Float32Array,
+  idOfB: object,
+  y: Float32Array,
+  f: Function,
+  bias: Float32Array | undefined,
+): boolean {
+  const pixels = (rows: number, c: number, oc: number): LayerOptions => ({ op: 'conv', x: [[1, 1, 1, rows, c]], y: [1, 1, 1, rows, oc] })
+  if (!attrs.transposeA && !attrs.transposeB) {
+    const options = f === 'none' && !bias ? pixels(m, k, n) : { ...pixels(m, k, n), function: f, bias: !!bias }
+    return layers.forward(options, [a], [b, bias ?? null], idOfB, y, isAlive)
+  }
+  if (attrs.transposeB) {
+    // what a convolution of n to k channels does backward
+    const layer = layers.find({ ...pixels(m, n, k), training: true })
+    layer?.backward([null], null, a, [b, null], [y], [null, null])
+    return layer !== null
+  }
+  // the gradient of a convolution's weights: x is a, dy is b
+  const layer = layers.find({ ...pixels(k, m, n), training: true })
+  layer?.backward([a], null, b, [null, null], [null], [y, null])
+  return layer !== null
+}
+
+const functions: Readonly<Partial<Record<tf.backend_util.Activation, Function>>> = { linear: 'none', relu: 'relu', sigmoid: 'sigmoid' }
+
+function fused(call: Call<tf._FusedMatMulAttrs>): tf.TensorInfo | undefined {
+  const { activation, transposeA, transposeB } = call.attrs
+  const f = functions[activation]
+  const bias = call.inputs.bias
+  const n = call.input('b').shape.at(transposeB ? -2 : -1)
+  if (!f || (bias && tf.util.sizeFromShape(bias.shape) !== n)) return undefined
+  if (!transposeA && !transposeB) return multiply(call, f, bias && call.valuesOf(bias))
+  const product = multiply(call, 'none', undefined)
+  if (!product) return undefined
+  const sum = bias ? call.run('Add', { a: product, b: bias }) : product
+  if (bias) call.backend.disposeIntermediateTensorInfo(product)
+  return f === 'none' ? sum : inPlaceOf(call, sum, f === 'relu' ? 'Relu' : 'Sigmoid')
+}

@@ -1,0 +1,93 @@
+import type * as tf from '@tensorflow/tfjs'
+import type { Graph } from '../network/graph.js'
+import type { BatchNormOp, Function, Op } from '../network/ops.generated.js'
+import { applyBatchNorm, batchNorm } from './kernels/batch-norm.js'
+import { conv, depthwise } from './kernels/convolution.js'
+import { activation, attention, gate, mean, pool } from './kernels/pointwise.js'
+
+/** What a layer's graph is run with. */
+export interface GraphRun {
+  /** A parameter's value. */
+  readonly parameter: (name: string) => tf.Tensor
+  readonly training: boolean
+  readonly epsilon: number
+  /** Takes a batch's statistics [C] for the running ones; variance is biased, over so many rows. */
+  readonly update: (op: BatchNormOp, mean: tf.Tensor, variance: tf.Tensor, rows: number) => void
+}
+
+/**
+ * Computes a Graph of convolutions, norms, pools and gates on tensors [N, T, H, W, C] with our kernels, recorded for gradients. Its input is
+ * of floats.
+ */
+export function runGraph(graph: Graph, input: tf.Tensor, run: GraphRun): tf.Tensor {
+  const values = new Map<string, tf.Tensor>([[graph.input, input]])
+  const ops = fuse(graph)
+  for (const op of ops) {
+    const inputs = op.inputs.map((name) => values.get(name as string) as tf.Tensor)
+    values.set(op.output, runOp(op, inputs as [tf.Tensor, ...tf.Tensor[]], run))
+  }
+  return values.get(graph.output) as tf.Tensor
+}
+
+function runOp(op: Op, [x, ...others]: [tf.Tensor, ...tf.Tensor[]], run: GraphRun): tf.Tensor {
+  switch (op.op) {
+    case 'conv':
+    case 'depthwise': {
+      const bias = op.parameters.bias === undefined ? undefined : run.parameter(op.parameters.bias)
+      const f = op.function ?? 'none'
+      const apply = op.op === 'conv' ? conv : depthwise
+      return apply(x, run.parameter(op.parameters.weight), bias, { strides: op.stride, padding: op.padding }, f)
+    }
+    case 'batch_norm':
+      return normalize(op, x, run)
+    case 'pool':
+      return pool(x, op.pooling, { kernel: op.kernel, strides: op.stride, padding: op.padding })
+    case 'activation':
+      return activation(x, op.function as Exclude<Function, 'none'>)
+    case 'add': {
+      const y = x.add(others[0] as tf.Tensor)
+      return op.function === undefined || op.function === 'none' ? y : activation(y, op.function)
+    }
+    case 'mean':
+      return mean(x, op.extent)
+    case 'gate':
+      return gate(x, others[0] as tf.Tensor)
+    case 'attention':
+      return attention(x, others[0] as tf.Tensor, others[1] as tf.Tensor)
+    case 'normalize':
+    case 'dropout':
+    case 'dense':
+    case 'temporal_softmax':
+      throw new RangeError(`${op.name}: ${op.op} is no part of a layer`)
+  }
+}
+
+function normalize(op: BatchNormOp, x: tf.Tensor, { parameter, training, epsilon, update }: GraphRun): tf.Tensor {
+  const { gamma, beta, mean, variance } = op.parameters
+  const parameters = { gamma: parameter(gamma), beta: parameter(beta) }
+  const f = op.function ?? 'none'
+  if (training) {
+    const [y, ofBatch, spread] = batchNorm(x, parameters, epsilon, f)
+    update(op, ofBatch, spread, x.size / ofBatch.size)
+    return y
+  }
+  const statistics = { ...parameters, mean: parameter(mean), variance: parameter(variance) }
+  if (f === 'none' || f === 'relu') return applyBatchNorm(x, statistics, epsilon, f)
+  return activation(applyBatchNorm(x, statistics, epsilon, 'none'), f)
+}
+
+/** An activation behind a norm, or a relu behind a convolution, whose output nothing else reads moves into it. */
+function fuse({ ops, output }: Graph): Op[] {
+  const uses = new Map<string, number>([[output, 1]])
+  for (const op of ops) for (const input of op.inputs) if (input !== undefined) uses.set(input, (uses.get(input) ?? 0) + 1)
+  const fused: Op[] = []
+  for (const op of ops) {
+    const at = op.op === 'activation' && uses.get(op.inputs[0]) === 1 ? fused.findIndex((other) => other.output === op.inputs[0]) : -1
+    const before = fused[at]
+    const f = op.op === 'activation' ? op.function : 'none'
+    if (before?.op === 'batch_norm' || ((before?.op === 'conv' || before?.op === 'depthwise') && f === 'relu'))
+      fused[at] = { ...before, output: op.output, function: f }
+    else fused.push(op)
+  }
+  return fused
+}

@@ -1,0 +1,1 @@
+export { type NativeBackendOptions, registerNativeBackend } from './backend/register.js'

@@ -1,0 +1,60 @@
+import * as tf from '@tensorflow/tfjs'
+import { compute } from '../memory.js'
+
+/** Attributes of our kernels are plain data. */
+export type Attributes = tf.NamedAttrMap
+
+export interface KernelDefinition {
+  readonly kernelName: string
+  /** Shapes of the outputs; TensorFlow.js has checked nothing, so it throws for inputs that do not fit. */
+  readonly shapes: (inputs: Inputs, attributes: Attributes) => (readonly number[])[]
+  /** Inputs as listed by `inputs`, null where absent. */
+  readonly inputs: readonly string[]
+  readonly run: (inputs: (Float32Array | null)[], outputs: Float32Array[], of: { inputs: Inputs; attributes: Attributes; backend: tf.KernelBackend }) => void
+  readonly gradient?: Omit<tf.GradConfig, 'kernelName'>
+}
+
+export type Inputs = Readonly<Record<string, tf.TensorInfo | undefined>>
+
+const definitions = new Map<string, KernelDefinition>()
+
+/** A kernel of ours, for any backend that is in use when it runs, and its gradient. */
+export function defineKernel(definition: KernelDefinition): void {
+  definitions.set(definition.kernelName, definition)
+  if (definition.gradient) tf.registerGradient({ kernelName: definition.kernelName, ...definition.gradient })
+}
+
+/** Runs it on the backend in use, recorded for gradients. */
+export function runKernel<T extends tf.Tensor | tf.Tensor[]>(
+  kernelName: string,
+  inputs: Readonly<Record<string, tf.Tensor | undefined>>,
+  attributes: Attributes,
+): T {
+  const backendName = tf.getBackend()
+  if (!tf.getKernel(kernelName, backendName)) register(definitions.get(kernelName) as KernelDefinition, backendName)
+  const present = Object.fromEntries(Object.entries(inputs).filter(([, x]) => x !== undefined)) as tf.NamedTensorMap
+  return tf.engine().runKernel(kernelName, present, attributes) as T
+}
+
+function register({ kernelName, inputs: names, shapes, run }: KernelDefinition, backendName: string): void {
+  tf.registerKernel({
+    kernelName,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const named = inputs as Inputs
+      const attributes = attrs ?? {}
+      const present = names.filter((name) => named[name])
+      const outputs = shapes(named, attributes)
+      const tensors = compute(
+        backend as tf.KernelBackend,
+        present.map((name) => named[name] as tf.TensorInfo),
+        outputs,
+        (values, results) => {
+          const all = names.map((name) => (named[name] ? (values[present.indexOf(name)] as Float32Array) : null))
+          run(all, results, { inputs: named, attributes, backend: backend as tf.KernelBackend })
+        },
+      )
+      return tensors.length === 1 ? (tensors[0] as tf.TensorInfo) : tensors
+    },
+  })
+}

@@ -1,0 +1,25 @@
+// Work on the JavaScript thread.
+#pragma once
+
+#include <napi.h>
+
+#include <new>
+
+#include "addon/async.h"
+#include "core/error.h"
+
+namespace tvn::addon {
+
+/** f(), what it throws as a JavaScript error with a stable code. */
+template <class F>
+decltype(auto) here(Napi::Env env, const F& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    throw make_error(env, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    throw make_error(env, "ERR_MEMORY", "out of memory");
+  }
+}
+
+}  // namespace tvn::addon

@@ -1,0 +1,3 @@
+#include "core/simd/avx512.h"
+#include "core/thread_pool.h"
+#include "kernels/elementwise/elementwise.inl"

@@ -1,0 +1,62 @@
+// Reference kernels of elementwise functions.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/elementwise/elementwise.h"
+
+namespace tvn::reference {
+
+template <class Real>
+Real apply(Unary function, Real x) {
+  const auto relu = [](Real v) { return v > 0 || std::isnan(v) ? v : Real(0); };
+  switch (function) {
+    case Unary::neg: return -x;
+    case Unary::abs: return std::fabs(x);
+    case Unary::square: return x * x;
+    case Unary::sqrt: return std::sqrt(x);
+    case Unary::rsqrt: return 1 / std::sqrt(x);
+    case Unary::reciprocal: return 1 / x;
+    case Unary::exp: return std::exp(x);
+    case Unary::sigmoid: return 1 / (1 + std::exp(-x));
+    case Unary::relu: return relu(x);
+    case Unary::relu6: return x > 6 ? Real(6) : relu(x);
+    case Unary::step: return std::isnan(x) ? x : Real(x > 0);
+  }
+  return x;
+}
+
+template <class Real>
+Real apply(Binary function, Real a, Real b) {
+  switch (function) {
+    case Binary::add: return a + b;
+    case Binary::sub: return a - b;
+    case Binary::mul: return a * b;
+    case Binary::div: return a / b;
+    case Binary::squared_difference: return (a - b) * (a - b);
+  }
+  return a;
+}
+
+template <class Real>
+void unary(int64_t size, Unary function, const Real* x, Real* y) {
+  for (int64_t i = 0; i < size; i++) y[i] = apply(function, x[i]);
+}
+
+template <class Real>
+void binary(const Broadcast& shape, Binary function, const Real* a, const Real* b, Real* y) {
+  const int64_t size = shape.size();
+  for (int64_t i = 0; i < size; i++) {
+    int64_t rest = i, at_a = 0, at_b = 0;
+    for (int k = shape.axes - 1; k >= 0; k--) {
+      const auto axis = static_cast<std::size_t>(k);
+      const int64_t index = rest % shape.extent[axis];
+      rest /= shape.extent[axis];
+      at_a += index * shape.a[axis];
+      at_b += index * shape.b[axis];
+    }
+    y[i] = apply(function, a[at_a], b[at_b]);
+  }
+}
+
+}  // namespace tvn::reference
