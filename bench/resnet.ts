@@ -12,8 +12,8 @@ type Layer = (builder: GraphBuilder, name: string, x: Value, channels: number, e
 export function resnet18(): Graph {
   const spatial: Layer = (builder, name, x, channels, extent, stride) =>
     normalized(builder, name, x, channels, { kernel: [1, extent, extent], stride: [1, stride, stride] })
-  const builder = new GraphBuilder('clip', 8, 224)
-  const stem = builder.activation('stem.activation', spatial(builder, 'stem', builder.normalize('normalize', builder.clip), 64, 7, 2), 'relu')
+  const builder = new GraphBuilder('clip', [8, 224, 224, 3])
+  const stem = builder.activation('stem.activation', spatial(builder, 'stem', builder.normalize('normalize', builder.input), 64, 7, 2), 'relu')
   const pooled = builder.pool('stem.pool', stem, 'max', { kernel: [1, 3, 3], stride: [1, 2, 2] })
   return finish(
     builder,
@@ -38,8 +38,8 @@ export function resnet18Factorised(): Graph {
     const stride3: Int3 = [name === 'stem' ? 1 : stride, 1, 1]
     return normalized(builder, `${name}.temporal`, hidden, channels, { kernel: [3, 1, 1], stride: stride3 })
   }
-  const builder = new GraphBuilder('clip', 16, 112)
-  const stem = builder.activation('stem.activation', factorised(builder, 'stem', builder.normalize('normalize', builder.clip), 64, 7, 2), 'relu')
+  const builder = new GraphBuilder('clip', [16, 112, 112, 3])
+  const stem = builder.activation('stem.activation', factorised(builder, 'stem', builder.normalize('normalize', builder.input), 64, 7, 2), 'relu')
   return finish(
     builder,
     stages(builder, stem, factorised, (stride) => [stride, stride, stride]),

@@ -24,14 +24,13 @@ export class GraphBuilder {
   readonly #ops: Op[] = []
   readonly #input: string
 
-  /** The clip: u8 RGB. */
-  readonly clip: Value
+  /** What the graph reads: of a whole network, a u8 RGB clip. */
+  readonly input: Value
 
-  constructor(input: string, frames: number, size: number) {
+  constructor(input: string, shape: TensorShape) {
     this.#input = input
-    const shape = [frames, size, size, 3] as const
     this.#tensors[input] = shape
-    this.clip = { tensor: input, shape }
+    this.input = { tensor: input, shape }
   }
 
   normalize(name: string, x: Value): Value {

@@ -13,12 +13,19 @@ const dropoutRate = 0.5
  * and the non-local layer is Wang et al. 2018 (embedded Gaussian, sub-sampled).
  */
 export function lower({ streams: [stream], blocks, head }: Genes, classes: number): Graph {
-  const builder = new GraphBuilder('clip', stream.frames, stream.size)
-  let x = builder.normalize('normalize', builder.clip)
+  const builder = new GraphBuilder('clip', [stream.frames, stream.size, stream.size, 3])
+  let x = builder.normalize('normalize', builder.input)
   blocks.forEach((block, i) => {
-    for (let r = 0; r < block.repeats; r++) x = lowerCopy(builder, `blocks.${i}.${r}`, x, block, r)
+    x = lowerBlock(builder, `blocks.${i}`, x, block)
   })
   return builder.finish(lowerHead(builder, x, head, classes))
+}
+
+/** All copies of a block, `<prefix>.<r>`. */
+export function lowerBlock(builder: GraphBuilder, prefix: string, input: Value, block: Block): Value {
+  let x = input
+  for (let r = 0; r < block.repeats; r++) x = lowerCopy(builder, `${prefix}.${r}`, x, block, r)
+  return x
 }
 
 /**
@@ -80,7 +87,7 @@ function temporal(builder: GraphBuilder, prefix: string, x: Value, block: Block,
 }
 
 /** Hu et al. 2018 over the whole clip; the bottleneck has at least 8 channels. */
-function squeezeExcite(builder: GraphBuilder, name: string, x: Value, ratio: number): Value {
+export function squeezeExcite(builder: GraphBuilder, name: string, x: Value, ratio: number): Value {
   const channels = x.shape[3]
   const mean = builder.mean(`${name}.mean`, x, 'clip')
   const reduced = builder.conv(`${name}.reduce`, mean, Math.max(Math.trunc(channels * ratio), 8), undefined, true)
@@ -89,13 +96,13 @@ function squeezeExcite(builder: GraphBuilder, name: string, x: Value, ratio: num
 }
 
 /** Miech et al. 2017 over the whole clip. */
-function contextGate(builder: GraphBuilder, name: string, x: Value): Value {
+export function contextGate(builder: GraphBuilder, name: string, x: Value): Value {
   const z = builder.conv(name, builder.mean(`${name}.mean`, x, 'clip'), x.shape[3], undefined, true)
   return builder.gate(`${name}.apply`, x, z)
 }
 
 /** Wang et al. 2018: keys and values are pooled 1×2×2, where their map is that large. */
-function nonLocal(builder: GraphBuilder, name: string, x: Value, width: number): Value {
+export function nonLocal(builder: GraphBuilder, name: string, x: Value, width: number): Value {
   const [, h, w, channels] = x.shape
   const part = (leaf: string): Value => builder.conv(`${name}.${leaf}`, x, width, undefined, true)
   const pooled = (y: Value): Value =>

@@ -69,6 +69,14 @@ type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonl
 const blockSchema = z.strictObject(blockShape)
 const streamSchema = z.strictObject(streamShape)
 
+/** A block as it is written: genes that have a default may be left out. */
+export type BlockJson = DeepReadonly<z.input<typeof blockSchema>>
+
+/** Checks a block's JSON. Throws ERR_NETWORK_INVALID whose message names the path, what is allowed and what came. */
+export function parseBlock(json: unknown): Block {
+  return parseWith(blockSchema, json, 'ERR_NETWORK_INVALID', 'a block')
+}
+
 export type Stream = DeepReadonly<z.output<typeof streamSchema>>
 export type Block = DeepReadonly<z.output<typeof blockSchema>>
 export type Head = z.output<typeof headSchema>

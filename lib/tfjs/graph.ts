@@ -1,7 +1,6 @@
 import type * as tf from '@tensorflow/tfjs'
 import type { Graph } from '../network/graph.js'
 import type { BatchNormOp, Function, Op } from '../network/ops.generated.js'
-import { applyBatchNorm, batchNorm } from './kernels/batch-norm.js'
 import { conv, depthwise } from './kernels/convolution.js'
 import { activation, attention, gate, mean, pool } from './kernels/pointwise.js'
 
@@ -9,10 +8,7 @@ import { activation, attention, gate, mean, pool } from './kernels/pointwise.js'
 export interface GraphRun {
   /** A parameter's value. */
   readonly parameter: (name: string) => tf.Tensor
-  readonly training: boolean
-  readonly epsilon: number
-  /** Takes a batch's statistics [C] for the running ones; variance is biased, over so many rows. */
-  readonly update: (op: BatchNormOp, mean: tf.Tensor, variance: tf.Tensor, rows: number) => void
+  readonly normalize: (op: BatchNormOp, x: tf.Tensor) => tf.Tensor
 }
 
 /**
@@ -34,12 +30,12 @@ function runOp(op: Op, [x, ...others]: [tf.Tensor, ...tf.Tensor[]], run: GraphRu
     case 'conv':
     case 'depthwise': {
       const bias = op.parameters.bias === undefined ? undefined : run.parameter(op.parameters.bias)
-      const f = op.function ?? 'none'
+      const f = op.function === 'relu' ? 'relu' : 'none' // fuse() knows no other
       const apply = op.op === 'conv' ? conv : depthwise
       return apply(x, run.parameter(op.parameters.weight), bias, { strides: op.stride, padding: op.padding }, f)
     }
     case 'batch_norm':
-      return normalize(op, x, run)
+      return run.normalize(op, x)
     case 'pool':
       return pool(x, op.pooling, { kernel: op.kernel, strides: op.stride, padding: op.padding })
     case 'activation':
@@ -60,20 +56,6 @@ function runOp(op: Op, [x, ...others]: [tf.Tensor, ...tf.Tensor[]], run: GraphRu
     case 'temporal_softmax':
       throw new RangeError(`${op.name}: ${op.op} is no part of a layer`)
   }
-}
-
-function normalize(op: BatchNormOp, x: tf.Tensor, { parameter, training, epsilon, update }: GraphRun): tf.Tensor {
-  const { gamma, beta, mean, variance } = op.parameters
-  const parameters = { gamma: parameter(gamma), beta: parameter(beta) }
-  const f = op.function ?? 'none'
-  if (training) {
-    const [y, ofBatch, spread] = batchNorm(x, parameters, epsilon, f)
-    update(op, ofBatch, spread, x.size / ofBatch.size)
-    return y
-  }
-  const statistics = { ...parameters, mean: parameter(mean), variance: parameter(variance) }
-  if (f === 'none' || f === 'relu') return applyBatchNorm(x, statistics, epsilon, f)
-  return activation(applyBatchNorm(x, statistics, epsilon, 'none'), f)
 }
 
 /** An activation behind a norm, or a relu behind a convolution, whose output nothing else reads moves into it. */

@@ -1,1 +1,4 @@
+/** `tiny-video-nets/tfjs`: our kernels in TensorFlow.js models. Needs the package @tensorflow/tfjs. */
 export { type NativeBackendOptions, registerNativeBackend } from './backend/register.js'
+export * from './layers/index.js'
+export { getThreadsCount, setThreadsCount } from './threads.js'

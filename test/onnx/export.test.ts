@@ -15,8 +15,8 @@ const path = new URL('../fixtures/golden/multi-label-head.safetensors', import.m
 
 /** The graph of what `layers` put between a clip of 5 frames of 11 × 11 and a head of 3 classes. */
 function graphOf(layers: (builder: GraphBuilder, x: Value) => Value): Graph {
-  const builder = new GraphBuilder('clip', 5, 11)
-  const y = layers(builder, builder.normalize('normalize', builder.clip))
+  const builder = new GraphBuilder('clip', [5, 11, 11, 3])
+  const y = layers(builder, builder.normalize('normalize', builder.input))
   return builder.finish(builder.dense('head', builder.mean('mean', y, 'clip'), 3))
 }
 
@@ -119,8 +119,8 @@ describe('toOnnx', () => {
   }
 
   it('refuses what 2 GiB do not hold before it looks at a weight', () => {
-    const builder = new GraphBuilder('clip', 1, 8)
-    const graph = builder.finish(builder.dense('head', builder.mean('mean', builder.normalize('normalize', builder.clip), 'clip'), 2 ** 28))
+    const builder = new GraphBuilder('clip', [1, 8, 8, 3])
+    const graph = builder.finish(builder.dense('head', builder.mean('mean', builder.normalize('normalize', builder.input), 'clip'), 2 ** 28))
     const error = refused(() => toOnnx(graph, new Map(), { name: 'large' }))
     expect(error).to.be.instanceOf(TvnError)
     expect([error.code, error.message]).to.deep.equal([

@@ -60,12 +60,8 @@ defineKernel({
     outputsToSave: [false, true, true],
     gradFunc: (dys, [x, gamma, beta, mean, variance], attributes) => {
       const [dy] = dys as tf.Tensor[] // statistics have no gradient: they are for the running ones
-      let all: tf.Tensor[] | undefined
-      const gradients = () => {
-        all ??= runKernel<tf.Tensor[]>('TvnBatchNormGrad', { x, dy, mean, variance, gamma, beta }, attributes)
-        return all as [tf.Tensor, tf.Tensor, tf.Tensor]
-      }
-      return { x: () => gradients()[0], gamma: () => gradients()[1], beta: () => gradients()[2] }
+      const [dx, dgamma, dbeta] = runKernel<[tf.Tensor, tf.Tensor, tf.Tensor]>('TvnBatchNormGrad', { x, dy, mean, variance, gamma, beta }, attributes)
+      return { x: () => dx, gamma: () => dgamma, beta: () => dbeta }
     },
   },
 })

@@ -1,11 +1,16 @@
 import * as tf from '@tensorflow/tfjs'
-import type { Function, Int3, Padding } from '../../network/ops.generated.js'
+import { native } from '../../native.js'
+import type { Int3, Padding } from '../../network/ops.generated.js'
 import { isAlive } from '../memory.js'
 import type { LayerOptions } from '../native-layers.js'
 import { nativeLayers } from '../threads.js'
 import { findLayer } from './layer-kernel.js'
+import { reluGradient } from './pointwise.js'
 import { type Attributes, defineKernel, type Inputs, runKernel } from './registry.js'
 import { type Shape5, windowed } from './window.js'
+
+/** Functions whose gradient needs the result alone. */
+export type FusedFunction = 'none' | 'relu'
 
 export interface ConvolutionAttributes {
   readonly strides: Int3
@@ -13,15 +18,21 @@ export interface ConvolutionAttributes {
 }
 
 /**
- * x [N, T, H, W, C] by filter [KT, KH, KW, C, OC] → [N, OT, OH, OW, OC], with bias [OC]; f is none, relu or sigmoid. Gradients of x, filter
- * and bias where f is none or relu.
+ * x [N, T, H, W, C] by filter [KT, KH, KW, C, OC] → [N, OT, OH, OW, OC], with bias [OC]; f
+ * is applied on the way.
  */
-export function conv(x: tf.Tensor, filter: tf.Tensor, bias: tf.Tensor | undefined, attributes: ConvolutionAttributes, f: Function = 'none'): tf.Tensor {
+export function conv(x: tf.Tensor, filter: tf.Tensor, bias: tf.Tensor | undefined, attributes: ConvolutionAttributes, f: FusedFunction = 'none'): tf.Tensor {
   return runKernel('TvnConv', { x, filter, bias }, { op: 'conv', ...plain(attributes), f })
 }
 
 /** One filter [KH, KW, C] for every channel, in every frame. */
-export function depthwise(x: tf.Tensor, filter: tf.Tensor, bias: tf.Tensor | undefined, attributes: ConvolutionAttributes, f: Function = 'none'): tf.Tensor {
+export function depthwise(
+  x: tf.Tensor,
+  filter: tf.Tensor,
+  bias: tf.Tensor | undefined,
+  attributes: ConvolutionAttributes,
+  f: FusedFunction = 'none',
+): tf.Tensor {
   return runKernel('TvnConv', { x, filter, bias }, { op: 'depthwise', ...plain(attributes), f })
 }
 
@@ -41,7 +52,7 @@ defineKernel({
   inputs: ['x', 'filter', 'bias'],
   shapes: (inputs, attributes) => [optionsOf(shape(inputs, 'x'), shape(inputs, 'filter'), attributes).y],
   run: ([x, filter, bias], [y], { inputs, attributes, backend }) => {
-    const options = { ...optionsOf(shape(inputs, 'x'), shape(inputs, 'filter'), attributes), function: attributes.f as Function, bias: !!bias }
+    const options = { ...optionsOf(shape(inputs, 'x'), shape(inputs, 'filter'), attributes), function: attributes.f as FusedFunction, bias: !!bias }
     findLayer(options) // says what is wrong with it
     const { dataId } = inputs.filter as tf.TensorInfo
     nativeLayers().forward(options, [x as Float32Array], [filter as Float32Array, bias as Float32Array | null], dataId, y as Float32Array, (id) =>
@@ -52,18 +63,12 @@ defineKernel({
     inputsToSave: ['x', 'filter'],
     outputsToSave: [true],
     gradFunc: (dy, [x, filter, y], attributes) => {
-      let d = dy as tf.Tensor
-      if (attributes.f === 'relu') d = runKernel('TvnActivationGrad', { y: y as tf.Tensor, dy: d }, { f: 'relu' })
+      const d = attributes.f === 'relu' ? reluGradient(y as tf.Tensor, dy as tf.Tensor) : (dy as tf.Tensor)
       const rest = { ...attributes, f: 'none' }
-      let ofWeights: tf.Tensor[] | undefined
-      const weights = () => {
-        ofWeights ??= runKernel<tf.Tensor[]>('TvnConvWeightGrad', { x: x as tf.Tensor, dy: d }, { ...rest, filterShape: (filter as tf.Tensor).shape })
-        return ofWeights as [tf.Tensor, tf.Tensor]
-      }
       return {
         x: () => runKernel('TvnConvInputGrad', { dy: d, filter: filter as tf.Tensor }, { ...rest, inputShape: (x as tf.Tensor).shape }),
-        filter: () => weights()[0],
-        bias: () => weights()[1],
+        filter: () => runKernel('TvnConvFilterGrad', { x: x as tf.Tensor, dy: d }, { ...rest, filterShape: (filter as tf.Tensor).shape }),
+        bias: () => runKernel('TvnBiasGrad', { dy: d }, {}),
       }
     },
   },
@@ -79,14 +84,22 @@ defineKernel({
   },
 })
 
-/** Of filter and bias; the latter's is free. */
 defineKernel({
-  kernelName: 'TvnConvWeightGrad',
+  kernelName: 'TvnConvFilterGrad',
   inputs: ['x', 'dy'],
-  shapes: ({ dy }, { filterShape }) => [filterShape as number[], [(dy as tf.TensorInfo).shape[4] as number]],
-  run: ([x, dy], [dw, db], { inputs, attributes }) => {
+  shapes: (_, { filterShape }) => [filterShape as number[]],
+  run: ([x, dy], [dw], { inputs, attributes }) => {
     const options = optionsOf(shape(inputs, 'x'), attributes.filterShape as number[], attributes)
-    const layer = findLayer({ ...options, training: true, bias: true })
-    layer.backward([x as Float32Array], null, dy as Float32Array, [null, null], [null], [dw as Float32Array, db as Float32Array])
+    findLayer({ ...options, training: true }).backward([x as Float32Array], null, dy as Float32Array, [null, null], [null], [dw as Float32Array, null])
+  },
+})
+
+defineKernel({
+  kernelName: 'TvnBiasGrad',
+  inputs: ['dy'],
+  shapes: ({ dy }) => [[(dy as tf.TensorInfo).shape[4] as number]],
+  run: ([dy], [db]) => {
+    const [values, sums] = [dy as Float32Array, db as Float32Array]
+    native().sum(values, [1, values.length / sums.length, sums.length], 1, sums, nativeLayers().threads)
   },
 })

@@ -33,12 +33,8 @@ export function defineLayerKernel({ kernelName, inputs: names, options, outputSh
       outputsToSave: [keeps.output],
       gradFunc: (dy, saved, attributes) => {
         const named = Object.fromEntries(kept.map((name, i) => [name, saved[i] as tf.Tensor]))
-        let all: tf.Tensor[] | undefined
-        const gradients = () => {
-          all ??= [runKernel<tf.Tensor | tf.Tensor[]>(gradName, { ...named, dy: dy as tf.Tensor }, attributes)].flat()
-          return all
-        }
-        return Object.fromEntries(names.map((name, i) => [name, () => gradients()[i] as tf.Tensor]))
+        const gradients = [runKernel<tf.Tensor | tf.Tensor[]>(gradName, { ...named, dy: dy as tf.Tensor }, attributes)].flat()
+        return Object.fromEntries(names.map((name, i) => [name, () => gradients[i] as tf.Tensor]))
       },
     },
   })

@@ -1,11 +1,17 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Extent, Function, Int3, Padding, Pooling } from '../../network/ops.generated.js'
 import { defineLayerKernel, runLayerKernel } from './layer-kernel.js'
+import { runKernel } from './registry.js'
 import { type Shape5, windowed } from './window.js'
 
 /** relu, sigmoid or hswish of a tensor of any shape. */
 export function activation(x: tf.Tensor, f: Exclude<Function, 'none'>): tf.Tensor {
   return runLayerKernel(f === 'hswish' ? 'TvnHardSwish' : 'TvnActivation', { x }, { f })
+}
+
+/** Of relu, from its result. */
+export function reluGradient(y: tf.Tensor, dy: tf.Tensor): tf.Tensor {
+  return runKernel('TvnActivationGrad', { y, dy }, { f: 'relu', inputShapes: [y.shape] })
 }
 
 /** max or avg over T, H and W of x [N, T, H, W, C]; averages and their gradients leave padding out. */

@@ -33,6 +33,7 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(
   const backendName = tf.getBackend()
   if (!tf.getKernel(kernelName, backendName)) register(definitions.get(kernelName) as KernelDefinition, backendName)
   const present = Object.fromEntries(Object.entries(inputs).filter(([, x]) => x !== undefined)) as tf.NamedTensorMap
+  for (const x of Object.values(present)) if (x.isDisposed) throw new Error('Tensor is disposed.')
   return tf.engine().runKernel(kernelName, present, attributes) as T
 }
 
