@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import type { Graph } from '../../lib/network/graph.js'
 import type { ConvOp, DepthwiseOp, Function, Int3, Op, PoolOp } from '../../lib/network/ops.generated.js'
 import { epsilon, foldBatchNorm } from '../../lib/onnx/fold-batch-norm.js'
+import { fuseActivations } from '../../lib/tfjs/fuse.js'
 
 /** One op: its inputs to its output, all [N, T, H, W, C]. */
 type Step = (x: tf.Tensor, ...others: tf.Tensor[]) => tf.Tensor
@@ -29,21 +30,6 @@ export function tfjsGraph(graph: Graph, weights: ReadonlyMap<string, Float32Arra
     const logits = values.get(graph.output) as tf.Tensor
     return logits.reshape([clips.shape[0] as number, -1])
   }
-}
-
-/** A ReLU behind a convolution whose output nothing else reads becomes the convolution's own function. */
-function fuseActivations(ops: readonly Op[], output: string): Op[] {
-  const uses = new Map<string, number>([[output, 1]])
-  for (const op of ops) for (const input of op.inputs) if (input !== undefined) uses.set(input, (uses.get(input) ?? 0) + 1)
-  const fused: Op[] = []
-  for (const op of ops) {
-    const fusible = op.op === 'activation' && op.function === 'relu' && uses.get(op.inputs[0]) === 1
-    const at = fusible ? fused.findIndex((other) => other.output === op.inputs[0]) : -1
-    const producer = fused[at]
-    if (producer?.op === 'conv' || producer?.op === 'depthwise') fused[at] = { ...producer, output: op.output, function: 'relu' }
-    else fused.push(op)
-  }
-  return fused
 }
 
 function stepOf(op: Op, constant: Constant): Step {

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs'
 import type { Graph } from '../network/graph.js'
 import type { BatchNormOp, Function, Op } from '../network/ops.generated.js'
+import { fuseActivations } from './fuse.js'
 import { conv, depthwise } from './kernels/convolution.js'
 import { activation, attention, gate, mean, pool } from './kernels/pointwise.js'
 
@@ -17,8 +18,7 @@ export interface GraphRun {
  */
 export function runGraph(graph: Graph, input: tf.Tensor, run: GraphRun): tf.Tensor {
   const values = new Map<string, tf.Tensor>([[graph.input, input]])
-  const ops = fuse(graph)
-  for (const op of ops) {
+  for (const op of fuseActivations(graph.ops, graph.output)) {
     const inputs = op.inputs.map((name) => values.get(name as string) as tf.Tensor)
     values.set(op.output, runOp(op, inputs as [tf.Tensor, ...tf.Tensor[]], run))
   }
@@ -30,7 +30,7 @@ function runOp(op: Op, [x, ...others]: [tf.Tensor, ...tf.Tensor[]], run: GraphRu
     case 'conv':
     case 'depthwise': {
       const bias = op.parameters.bias === undefined ? undefined : run.parameter(op.parameters.bias)
-      const f = op.function === 'relu' ? 'relu' : 'none' // fuse() knows no other
+      const f = op.function === 'relu' ? 'relu' : 'none' // fuseActivations() knows no other
       const apply = op.op === 'conv' ? conv : depthwise
       return apply(x, run.parameter(op.parameters.weight), bias, { strides: op.stride, padding: op.padding }, f)
     }
@@ -56,20 +56,4 @@ function runOp(op: Op, [x, ...others]: [tf.Tensor, ...tf.Tensor[]], run: GraphRu
     case 'temporal_softmax':
       throw new RangeError(`${op.name}: ${op.op} is no part of a layer`)
   }
-}
-
-/** An activation behind a norm, or a relu behind a convolution, whose output nothing else reads moves into it. */
-function fuse({ ops, output }: Graph): Op[] {
-  const uses = new Map<string, number>([[output, 1]])
-  for (const op of ops) for (const input of op.inputs) if (input !== undefined) uses.set(input, (uses.get(input) ?? 0) + 1)
-  const fused: Op[] = []
-  for (const op of ops) {
-    const at = op.op === 'activation' && uses.get(op.inputs[0]) === 1 ? fused.findIndex((other) => other.output === op.inputs[0]) : -1
-    const before = fused[at]
-    const f = op.op === 'activation' ? op.function : 'none'
-    if (before?.op === 'batch_norm' || ((before?.op === 'conv' || before?.op === 'depthwise') && f === 'relu'))
-      fused[at] = { ...before, output: op.output, function: f }
-    else fused.push(op)
-  }
-  return fused
 }

@@ -20,6 +20,12 @@ export abstract class GraphLayer extends VideoLayer {
   /** The ops that make y of x; names of parameters are those of the weights. */
   protected abstract lower(builder: GraphBuilder, x: Value): Value
 
+  /** Names of its weights, in their order: those that are trained come first. */
+  get parameterNames(): string[] {
+    const names = new Map([...this.#variables].map(([name, variable]) => [variable.id, name]))
+    return this.weights.map(({ id }) => names.get(id) as string)
+  }
+
   #graph(shape: TensorShape): Graph {
     const key = shape.join()
     let graph = this.#graphs.get(key)

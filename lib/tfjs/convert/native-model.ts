@@ -1,0 +1,94 @@
+import * as tf from '@tensorflow/tfjs'
+import { TvnError } from '../../errors.js'
+import { Network } from '../../network/network.js'
+import type { NetworkJson } from '../../network/schema.js'
+import { epsilon } from '../../onnx/fold-batch-norm.js'
+import { tinyBlock } from '../layers/index.js'
+import { TinyBlock } from '../layers/tiny-block.js'
+import type { Weights } from './index.js'
+import { nameOf, temporalSoftmax } from './plain.js'
+
+/** As the trainer has it. */
+const momentum = 0.9
+
+/** A network as a model of tinyBlock layers, with batch norms, to be trained on: clips of numbers from 0 to 255 → logits [N, classes]. */
+export function nativeModel(network: Network, weights: Weights, classes: number): tf.LayersModel {
+  const { frames, size } = network.streams[0]
+  const input = tf.input({ shape: [frames, size, size, 3], name: 'clip' })
+  let x = tf.layers.rescaling({ scale: 1 / 127.5, offset: -1, name: 'normalize' }).apply(input) as tf.SymbolicTensor
+  network.blocks.forEach((block, i) => {
+    x = tinyBlock({ block, momentum, epsilon, name: `blocks.${i}` }).apply(x) as tf.SymbolicTensor
+  })
+  const [, t, h, w] = x.shape as [null, number, number, number, number]
+  const poolSize: [number, number, number] = [network.head === 'mean' ? t : 1, h, w]
+  const mean = tf.layers.averagePooling3d({ poolSize, strides: poolSize, name: 'head.mean' }).apply(x)
+  const kept = tf.layers.dropout({ rate: 0.5, name: 'head.dropout' }).apply(mean)
+  const scores = tf.layers.conv3d({ filters: classes, kernelSize: 1, name: 'head' }).apply(kept) as tf.SymbolicTensor
+  const frame = network.head === 'mean' ? scores : temporalSoftmax(scores, [t, 1, 1, classes])
+  const logits = tf.layers.reshape({ targetShape: [classes], name: 'logits' }).apply(frame) as tf.SymbolicTensor
+  const model = tf.model({ inputs: input, outputs: logits, name: nameOf(network) })
+  for (const layer of model.layers) setWeights(layer, (name) => weights.get(name) as Float32Array)
+  return model
+}
+
+/** Tensor names of the model file for the weights of a layer, in its order. */
+function tensorNames(layer: tf.layers.Layer): string[] {
+  if (layer instanceof TinyBlock) return layer.parameterNames.map((name) => `${layer.name}${name.slice(name.indexOf('.'))}`)
+  return isHead(layer) ? ['head.weight', 'head.bias'] : []
+}
+
+const isHead = (layer: tf.layers.Layer) => ['Dense', 'Conv3D'].includes(layer.getClassName())
+/** What stands between them has no weights. */
+const others = ['InputLayer', 'Rescaling', 'AveragePooling3D', 'Dropout', 'Reshape', 'Flatten', 'Permute', 'Softmax', 'Multiply', 'GlobalAveragePooling1D']
+
+function setWeights(layer: tf.layers.Layer, read: (name: string) => Float32Array): void {
+  const values = tensorNames(layer).map((name, i) => tf.tensor(read(name), (layer.weights[i] as tf.LayerVariable).shape as number[]))
+  layer.setWeights(values)
+  tf.dispose(values)
+}
+
+export interface NetworkWithWeights {
+  readonly network: Network
+  readonly weights: Map<string, Float32Array>
+}
+
+/**
+ * The network and weights of a model of our layers, as toLayersModel makes it: a clip, perhaps a rescaling, tinyBlocks, an average over
+ * the clip, perhaps a dropout, a dense layer. Throws ERR_ARGUMENT that names the layer which is none of these.
+ */
+export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly name: string; readonly fps: number }): NetworkWithWeights {
+  const fail = (layer: string, what: string): never => {
+    throw new TvnError('ERR_ARGUMENT', `${layer}: ${what}`, {
+      hint: 'expected what toLayersModel(network, weights, { layers: "native" }) makes: a clip, tinyBlocks, an average over it and a dense layer',
+    })
+  }
+  const [, frames, height, width, channels] = model.inputs[0]?.shape ?? []
+  if (model.inputs.length !== 1 || !frames || !height || height !== width || channels !== 3)
+    fail('input', `has the shape [${model.inputs[0]?.shape.join(', ')}], expected [null, T, S, S, 3]`)
+  const weights = new Map<string, Float32Array>()
+  const blocks: TinyBlock[] = []
+  let classes = 0
+  let head: NetworkJson['head'] = 'mean'
+  for (const layer of model.layers) {
+    const className = layer.getClassName()
+    if (layer instanceof TinyBlock) blocks.push(layer)
+    else if (isHead(layer)) classes = layer.weights[1]?.shape[0] ?? 0
+    else if (!others.includes(className)) fail(layer.name, `is a ${className}`)
+    const pool = className === 'AveragePooling3D' ? (layer.getConfig() as { poolSize: number[] }).poolSize[0] : undefined
+    if (pool === 1 && (layer.inboundNodes[0]?.inputShapes as unknown as number[][])[0]?.[1] !== 1) head = 'temporal-softmax'
+    const names =
+      layer instanceof TinyBlock
+        ? layer.parameterNames.map((parameter) => `blocks.${blocks.length - 1}${parameter.slice(parameter.indexOf('.'))}`)
+        : tensorNames(layer)
+    for (const [i, tensor] of layer.getWeights().entries()) weights.set(names[i] as string, (tensor.dataSync() as Float32Array).slice())
+  }
+  if (blocks.length === 0 || classes === 0) fail(model.name, 'has no tinyBlock or no dense layer')
+  const json: NetworkJson = {
+    ...Network.preset('tvn-1').toJSON(),
+    name,
+    streams: [{ frames: frames as number, size: height as number, fps }],
+    blocks: blocks.map(({ block }) => block),
+    head,
+  }
+  return { network: Network.parse(json), weights }
+}
