@@ -61,10 +61,11 @@ function stop(why) {
   process.exit(2)
 }
 
-/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; GoogleTest runs the native tests. */
+/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; chromium runs exported models; GoogleTest runs the native tests. */
 function installPrograms() {
   const missing = []
   if (wanted('mocha') && spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
+  if (wanted('mocha') && spawnSync('chromium', ['--version']).error) missing.push('chromium')
   const hasGtest = ['/usr/include', '/usr/local/include'].some((folder) => fs.existsSync(`${folder}/gtest/gtest.h`))
   if (['native', 'networks', 'sanitizers'].some(wanted) && !hasGtest) missing.push('libgtest-dev')
   if (missing.length === 0) return

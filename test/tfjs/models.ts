@@ -30,7 +30,7 @@ function mobileNet(): tf.LayersModel {
 }
 
 function resNet(): tf.LayersModel {
-  const input = tf.input({ shape: [32, 32, 3] })
+  const input = tf.input({ shape: [17, 17, 3] })
   let x = relu(convolution(input, 16, 5, 1))
   x = tf.layers.maxPooling2d({ poolSize: 3, strides: 2, padding: 'same' }).apply(x) as tf.SymbolicTensor
   for (const [filters, strides] of [

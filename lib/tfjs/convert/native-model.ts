@@ -6,6 +6,7 @@ import { epsilon } from '../../onnx/fold-batch-norm.js'
 import { tinyBlock } from '../layers/index.js'
 import { TinyBlock } from '../layers/tiny-block.js'
 import type { Weights } from './index.js'
+import { shapeOf } from '../layers/video-layer.js'
 import { nameOf, temporalSoftmax } from './plain.js'
 
 /** As the trainer has it. */
@@ -73,9 +74,9 @@ export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly 
     const className = layer.getClassName()
     if (layer instanceof TinyBlock) blocks.push(layer)
     else if (isHead(layer)) classes = layer.weights[1]?.shape[0] ?? 0
-    else if (!others.includes(className)) fail(layer.name, `is a ${className}`)
+    else if (!others.includes(className)) fail(layer.name, `is a layer of the class ${className}`)
     const pool = className === 'AveragePooling3D' ? (layer.getConfig() as { poolSize: number[] }).poolSize[0] : undefined
-    if (pool === 1 && (layer.inboundNodes[0]?.inputShapes as unknown as number[][])[0]?.[1] !== 1) head = 'temporal-softmax'
+    if (pool === 1 && shapeOf((layer.input as tf.SymbolicTensor).shape)[1] !== 1) head = 'temporal-softmax'
     const names =
       layer instanceof TinyBlock
         ? layer.parameterNames.map((parameter) => `blocks.${blocks.length - 1}${parameter.slice(parameter.indexOf('.'))}`)

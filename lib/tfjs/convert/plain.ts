@@ -91,7 +91,14 @@ class PlainModel {
     const bias = op.parameters.bias
     const padding = stockPadding(op, shape)
     const f = op.function ?? 'none'
-    const common = { padding, useBias: bias !== undefined, name: op.name, ...(f === 'relu' && { activation: 'relu' as const }) }
+    // weights are set later
+    const common = {
+      kernelInitializer: 'zeros' as const,
+      padding,
+      useBias: bias !== undefined,
+      name: op.name,
+      ...(f === 'relu' && { activation: 'relu' as const }),
+    }
     const values = (filter: readonly number[]) => [
       tf.tensor(this.#parameter(op.parameters.weight), [...filter]),
       ...(bias === undefined ? [] : [tf.tensor1d(this.#parameter(bias))]),
@@ -107,7 +114,7 @@ class PlainModel {
           )
         : this.#weighted(
             tf.layers.timeDistributed({
-              layer: tf.layers.depthwiseConv2d({ ...common, kernelSize: [kh, kw], strides: [op.stride[1], op.stride[2]] }),
+              layer: tf.layers.depthwiseConv2d({ ...common, depthwiseInitializer: 'zeros', kernelSize: [kh, kw], strides: [op.stride[1], op.stride[2]] }),
               name: `${op.name}.frames`,
             }),
             x,
