@@ -19,6 +19,7 @@ import { measurePlans } from './plans.js'
 import { measureResponsiveness, responsivenessTable } from './responsiveness.js'
 import { type BenchDocument, saveResult } from './results.js'
 import { networkTable } from './table.js'
+import { measureTfjs, tfjsTable } from './tfjs.js'
 
 /** Cores that others may keep busy before figures are in doubt. */
 const quietLoad = 0.5
@@ -28,6 +29,7 @@ const command = defineCommand({
   about: 'Times the native engine beside ONNX Runtime and TensorFlow.js, and on training steps of three small networks.',
   options: {
     layers: flag('also every distinct convolution of tvn-1 to tvn-4: forward, data and weight gradient'),
+    tfjs: flag('only: a small video model of stock layers and of ours in TensorFlow.js, on its backends and on ours'),
     only: withDefault(value('WORDS', 'only rows of these networks, engines, precisions or tasks, separated by commas', parseWords), new Set(), 'all'),
     quick: flag('fewer runs, at most a minute'),
     save: flag('keep the result in bench/results and put its table into docs/performance.md'),
@@ -35,7 +37,7 @@ const command = defineCommand({
     plans: value('N', 'only: how much this process grows while N plans of random networks are made, run and disposed of', count(10)),
   },
   examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,onnxruntime,tvn --quick'],
-  async run({ options: { only, quick, layers, save, agreement, plans }, output, signal }) {
+  async run({ options: { only, quick, layers, save, agreement, plans, tfjs }, output, signal }) {
     if (save && (quick || only.size > 0)) throw new TvnError('ERR_ARGUMENT', '--save keeps whole results: it goes with neither --quick nor --only')
     const [date, load] = [new Date().toISOString(), loadavg()[0] as number]
     if (load > quietLoad) output.warn(`load average ${load.toFixed(1)} before anything was started: figures will be too high and scattered`)
@@ -51,6 +53,12 @@ const command = defineCommand({
     if (plans !== undefined) {
       const growth = await measurePlans(plans, progress)
       output.result(growth, () => `${growth.plans} plans: ${growth.residentMiB.toFixed(1)} MiB before them, ${growth.grownMiB.toFixed(1)} MiB more at the end`)
+      return 0
+    }
+    if (tfjs) {
+      const { id, cpu, isa } = thisMachine()
+      const rows = await measureTfjs(progress)
+      output.result({ date, machine: { id, cpu, isa }, load, tfjs: rows }, () => tfjsTable(rows))
       return 0
     }
     const compared = await measureNetworks({ only, quick, signal, ...showNetworks(output) })

@@ -180,6 +180,7 @@ export interface NativeLayer {
 }
 
 export type NativeUnary = 'neg' | 'abs' | 'square' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'exp' | 'sigmoid' | 'relu' | 'relu6' | 'step'
+export type NativeComparison = 'greater' | 'greater_equal' | 'less' | 'less_equal' | 'equal' | 'not_equal'
 export type NativeBinary = 'add' | 'sub' | 'mul' | 'div' | 'squared_difference'
 
 /** A precision that the allowed instruction set lacks rejects with ERR_PRECISION. */
@@ -204,6 +205,10 @@ export interface NativeAddon {
     y: Float32Array,
     threads: number,
   ): void
+  /** y = 1 where it holds, else 0; an operand of one element is compared with all. */
+  compare(name: NativeComparison, a: Float32Array, b: Float32Array, y: Uint8Array, threads: number): void
+  select(condition: Uint8Array, a: Float32Array, b: Float32Array, y: Float32Array, threads: number): void
+  clip(x: Float32Array, low: number, high: number, y: Float32Array, threads: number): void
   /** y [outer, inner] = scale · Σ over the middle of x [outer, count, inner] */
   sum(x: Float32Array, extents: readonly [outer: number, count: number, inner: number], scale: number, y: Float32Array, threads: number): void
   /** Mean and biased variance [C] of x [rows, C] */

@@ -19,7 +19,7 @@ const isWasm = (backend: tf.KernelBackend): backend is WasmBackend => 'wasm' in 
 
 /** The values of a tensor of floats. A cast from whole numbers or booleans leaves their array as it was: then it is a copy. */
 export function floats(values: tf.backend_util.BackendValues | undefined): Float32Array {
-  return values instanceof Float32Array ? values : Float32Array.from(values as Int32Array | Uint8Array)
+  return values instanceof Float32Array ? values : new Float32Array(values as Int32Array | Uint8Array)
 }
 
 /**

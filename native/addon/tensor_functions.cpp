@@ -88,6 +88,47 @@ void binary(const Napi::CallbackInfo& info) {
   select(binary_kernels(), isa).run(*shape, {function, a.data(), b.data(), y.data()}, pool);
 }
 
+/** compare(name, a, b, y, threads): an operand of one element is compared with all. */
+void compare(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto function = static_cast<Comparison>(name_argument(info[0], comparison_names));
+  ThreadPool& pool = pool_argument(info, 4);
+  const Isa isa = isa_for(env);
+  const auto y = typed_array<uint8_t>(env, info[3], "y");
+  const auto operand = [&](size_t i, const char* name) {
+    const auto values = typed_array<float>(env, info[i], name);
+    if (values.empty() || (values.size() != 1 && values.size() != y.size()))
+      bad_argument(env, std::string(name) + ": expected one element or as many as y has");
+    return values;
+  };
+  const auto a = operand(1, "a"), b = operand(2, "b");
+  select(compare_kernels(), isa)
+      .run(static_cast<int64_t>(y.size()), {function, a.data(), a.size() == 1, b.data(), b.size() == 1, y.data()}, pool);
+}
+
+/** select(condition, a, b, y, threads) */
+void select_values(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ThreadPool& pool = pool_argument(info, 4);
+  const Isa isa = isa_for(env);
+  const auto condition = typed_array<uint8_t>(env, info[0], "condition");
+  const int64_t size = static_cast<int64_t>(condition.size());
+  const auto a = typed_array<float>(env, info[1], "a", size), b = typed_array<float>(env, info[2], "b", size);
+  const auto y = typed_array<float>(env, info[3], "y", size);
+  select(select_kernels(), isa).run(size, {condition.data(), a.data(), b.data(), y.data()}, pool);
+}
+
+/** clip(x, low, high, y, threads) */
+void clip(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const float low = float_argument(info[1], "low"), high = float_argument(info[2], "high");
+  ThreadPool& pool = pool_argument(info, 4);
+  const Isa isa = isa_for(env);
+  const auto x = typed_array<float>(env, info[0], "x");
+  const auto y = typed_array<float>(env, info[3], "y", static_cast<int64_t>(x.size()));
+  select(clip_kernels(), isa).run(static_cast<int64_t>(x.size()), {x.data(), low, high, y.data()}, pool);
+}
+
 /** sum(x, [outer, count, inner], scale, y, threads) */
 void sum(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -179,6 +220,9 @@ void batch_norm_backward(const Napi::CallbackInfo& info) {
 void define_tensor_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("unary", Napi::Function::New<unary>(env));
   exports.Set("binary", Napi::Function::New<binary>(env));
+  exports.Set("compare", Napi::Function::New<compare>(env));
+  exports.Set("select", Napi::Function::New<select_values>(env));
+  exports.Set("clip", Napi::Function::New<clip>(env));
   exports.Set("sum", Napi::Function::New<sum>(env));
   exports.Set("batchNormStatistics", Napi::Function::New<batch_norm_statistics>(env));
   exports.Set("batchNormApply", Napi::Function::New<batch_norm_apply>(env));

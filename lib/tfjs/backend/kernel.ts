@@ -35,6 +35,19 @@ export class Call<Attributes> {
     return floats(this.backend.data.get(tensor.dataId).values)
   }
 
+  /** Of a tensor of booleans. */
+  bytes(name: string): Uint8Array {
+    const { values } = this.backend.data.get(this.input(name).dataId)
+    return values instanceof Uint8Array ? values : new Uint8Array(values as Int32Array)
+  }
+
+  /** A tensor of booleans. */
+  booleans(shape: readonly number[], write: (values: Uint8Array) => void): tf.TensorInfo {
+    const values = new Uint8Array(tf.util.sizeFromShape([...shape]))
+    write(values)
+    return this.backend.makeTensorInfo([...shape], 'bool', values)
+  }
+
   isAlive = (id: object): boolean => this.backend.data.has(id)
 
   /** A tensor of what `write` writes; undefined, and nothing is left, where it says false. */
@@ -55,8 +68,11 @@ export const backendName = 'tvn'
 /** Undefined leaves the call to the cpu backend's kernel. */
 export type Kernel<Attributes> = (call: Call<Attributes>) => tf.TensorInfo | undefined
 
-/** Registers a kernel for tensors of floats with something in them; the cpu backend's own does the rest. */
-export function registerKernel<Attributes>(kernelName: string, layers: NativeLayers, kernel: Kernel<Attributes>): void {
+/** Types of inputs by name; all others are floats. */
+type Types = Readonly<Record<string, tf.DataType>>
+
+/** Registers a kernel for tensors of floats, or as `types` says, with something in them; the cpu backend's own does the rest. */
+export function registerKernel<Attributes>(kernelName: string, layers: NativeLayers, kernel: Kernel<Attributes>, types: Types = {}): void {
   const inherited = tf.getKernel(kernelName, 'cpu')
   tf.unregisterKernel(kernelName, backendName) // the copy of it
   tf.registerKernel({
@@ -64,7 +80,7 @@ export function registerKernel<Attributes>(kernelName: string, layers: NativeLay
     backendName,
     kernelFunc: (args) => {
       const inputs = args.inputs as Inputs
-      const ours = Object.values(inputs).every((x) => x === undefined || x === null || (x.dtype === 'float32' && !x.shape.includes(0)))
+      const ours = Object.entries(inputs).every(([name, x]) => !x || (x.dtype === (types[name] ?? 'float32') && !x.shape.includes(0)))
       const result = ours ? kernel(new Call(inputs, args.attrs as Attributes, args.backend as CpuBackend, layers)) : undefined
       return result ?? inherited.kernelFunc(args)
     },

@@ -5,6 +5,7 @@ import { nativeLayers, setThreadsCount } from '../threads.js'
 import { registerConvolutions } from './convolutions.js'
 import { registerElementwise } from './elementwise.js'
 import { backendName } from './kernel.js'
+import { registerMasks } from './masks.js'
 import { registerMatrices } from './matrices.js'
 import { registerPools } from './pools.js'
 
@@ -52,4 +53,5 @@ export function registerKernels(layers: NativeLayers, least: number): void {
   registerPools(layers)
   registerMatrices(layers)
   registerElementwise(layers, least)
+  registerMasks(layers, least)
 }

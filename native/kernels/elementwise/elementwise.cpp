@@ -9,16 +9,41 @@ namespace tvn {
 namespace avx2 {
 UnaryKernel unary;
 BinaryKernel binary;
+CompareKernel compare;
+SelectKernel select;
+ClipKernel clip;
 }  // namespace avx2
 namespace avx512 {
 UnaryKernel unary;
 BinaryKernel binary;
+CompareKernel compare;
+SelectKernel select;
+ClipKernel clip;
 }  // namespace avx512
 
 namespace {
 
 void unary_reference(int64_t size, const UnaryArgs& a, ThreadPool&) { reference::unary(size, a.function, a.x, a.y); }
 void binary_reference(const Broadcast& s, const BinaryArgs& a, ThreadPool&) { reference::binary(s, a.function, a.a, a.b, a.y); }
+
+void compare_reference(int64_t size, const CompareArgs& a, ThreadPool&) { reference::compare(size, a); }
+void select_reference(int64_t size, const SelectArgs& a, ThreadPool&) { reference::select(size, a); }
+void clip_reference(int64_t size, const ClipArgs& a, ThreadPool&) { reference::clip(size, a); }
+constexpr Kernel<CompareKernel> compare_list[] = {
+    {"compare_f32_avx512", Isa::avx512, avx512::compare},
+    {"compare_f32_avx2", Isa::avx2, avx2::compare},
+    {"compare_f32_reference", Isa::reference, compare_reference},
+};
+constexpr Kernel<SelectKernel> select_list[] = {
+    {"select_f32_avx512", Isa::avx512, avx512::select},
+    {"select_f32_avx2", Isa::avx2, avx2::select},
+    {"select_f32_reference", Isa::reference, select_reference},
+};
+constexpr Kernel<ClipKernel> clip_list[] = {
+    {"clip_f32_avx512", Isa::avx512, avx512::clip},
+    {"clip_f32_avx2", Isa::avx2, avx2::clip},
+    {"clip_f32_reference", Isa::reference, clip_reference},
+};
 
 constexpr Kernel<UnaryKernel> unary_list[] = {
     {"unary_f32_avx512", Isa::avx512, avx512::unary},
@@ -33,6 +58,9 @@ constexpr Kernel<BinaryKernel> binary_list[] = {
 
 }  // namespace
 
+std::span<const Kernel<CompareKernel>> compare_kernels() { return compare_list; }
+std::span<const Kernel<SelectKernel>> select_kernels() { return select_list; }
+std::span<const Kernel<ClipKernel>> clip_kernels() { return clip_list; }
 std::span<const Kernel<UnaryKernel>> unary_kernels() { return unary_list; }
 std::span<const Kernel<BinaryKernel>> binary_kernels() { return binary_list; }
 

@@ -16,12 +16,15 @@
 namespace tvn {
 
 #define TVN_UNARY(f) f(neg) f(abs) f(square) f(sqrt) f(rsqrt) f(reciprocal) f(exp) f(sigmoid) f(relu) f(relu6) f(step)
+#define TVN_COMPARISON(f) f(greater) f(greater_equal) f(less) f(less_equal) f(equal) f(not_equal)
 #define TVN_BINARY(f) f(add) f(sub) f(mul) f(div) f(squared_difference)
 
 #define TVN_NAME(name) name,
 #define TVN_TEXT(name) #name,
 enum class Unary { TVN_UNARY(TVN_NAME) };
 enum class Binary { TVN_BINARY(TVN_NAME) };
+enum class Comparison { TVN_COMPARISON(TVN_NAME) };
+inline constexpr std::string_view comparison_names[] = {TVN_COMPARISON(TVN_TEXT)};
 inline constexpr std::string_view unary_names[] = {TVN_UNARY(TVN_TEXT)};
 inline constexpr std::string_view binary_names[] = {TVN_BINARY(TVN_TEXT)};
 #undef TVN_NAME
@@ -62,9 +65,39 @@ struct BinaryArgs {
   float* y;  // may be an operand that is not broadcast
 };
 
+/** y = 1 where it holds, else 0; with NaN only not_equal does. An operand is as long as y, or one number for all. */
+struct CompareArgs {
+  Comparison function;
+  const float* a;
+  bool one_a;
+  const float* b;
+  bool one_b;
+  uint8_t* y;
+};
+/** y = a where the condition is not 0, else b. */
+struct SelectArgs {
+  const uint8_t* condition;
+  const float* a;
+  const float* b;
+  float* y;  // may be a or b
+};
+/** y = min(max(x, low), high); NaN stays NaN. */
+struct ClipArgs {
+  const float* x;
+  float low, high;
+  float* y;  // may be x
+};
+
 using UnaryKernel = void(int64_t size, const UnaryArgs&, ThreadPool&);
 using BinaryKernel = void(const Broadcast&, const BinaryArgs&, ThreadPool&);
 
+using CompareKernel = void(int64_t size, const CompareArgs&, ThreadPool&);
+using SelectKernel = void(int64_t size, const SelectArgs&, ThreadPool&);
+using ClipKernel = void(int64_t size, const ClipArgs&, ThreadPool&);
+
+std::span<const Kernel<CompareKernel>> compare_kernels();
+std::span<const Kernel<SelectKernel>> select_kernels();
+std::span<const Kernel<ClipKernel>> clip_kernels();
 std::span<const Kernel<UnaryKernel>> unary_kernels();
 std::span<const Kernel<BinaryKernel>> binary_kernels();
 

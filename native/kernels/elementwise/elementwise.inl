@@ -116,7 +116,68 @@ void binary_channels(const Broadcast& s, const float* x, const float* values, fl
   });
 }
 
+template <Comparison f>
+struct ComparisonConstant {
+  static constexpr Comparison value = f;
+};
+template <class F>
+void with_constant(Comparison function, const F& f) {
+  switch (function) {
+#define TVN_CASE(name) \
+  case Comparison::name: return f(ComparisonConstant<Comparison::name>{});
+    TVN_COMPARISON(TVN_CASE)
+#undef TVN_CASE
+  }
+}
+
+template <Comparison function>
+TVN_INLINE inline bool holds(float a, float b) {
+  if constexpr (function == Comparison::greater) return a > b;
+  if constexpr (function == Comparison::greater_equal) return a >= b;
+  if constexpr (function == Comparison::less) return a < b;
+  if constexpr (function == Comparison::less_equal) return a <= b;
+  if constexpr (function == Comparison::equal) return a == b;
+  if constexpr (function == Comparison::not_equal) return a != b;
+}
+
 }  // namespace
+
+// Loops over bytes that the compiler makes vectors of.
+
+void compare(int64_t size, const CompareArgs& args, ThreadPool& pool) {
+  with_constant(args.function, [&](auto function) {
+    with_flag(args.one_a, [&](auto one_a) {
+      with_flag(args.one_b, [&](auto one_b) {
+        split(size, pool, [&](int64_t begin, int64_t end) {
+          const float* __restrict a = args.a, * __restrict b = args.b, first_a = *a, first_b = *b;
+          uint8_t* __restrict y = args.y;
+          for (int64_t i = begin; i < end; i++) y[i] = holds<function.value>(one_a.value ? first_a : a[i], one_b.value ? first_b : b[i]);
+        });
+      });
+    });
+  });
+}
+
+void select(int64_t size, const SelectArgs& args, ThreadPool& pool) {
+  split(size, pool, [&](int64_t begin, int64_t end) {
+    const uint8_t* __restrict condition = args.condition;
+    const float *a = args.a, *b = args.b;
+    float* y = args.y;
+    for (int64_t i = begin; i < end; i++) {
+      const float if_true = a[i], if_false = b[i];
+      y[i] = condition[i] ? if_true : if_false;
+    }
+  });
+}
+
+void clip(int64_t size, const ClipArgs& args, ThreadPool& pool) {
+  const Vec low = broadcast(args.low), high = broadcast(args.high);
+  split(size, pool, [&](int64_t begin, int64_t end) {
+    const float* x = args.x;
+    float* y = args.y;
+    for_vectors(begin, end, [=](int64_t i, auto mask) { store(y + i, min(high, max(low, load(x + i, mask))), mask); });
+  });
+}
 
 void unary(int64_t size, const UnaryArgs& args, ThreadPool& pool) {
   with_constant(args.function, [&](auto function) {

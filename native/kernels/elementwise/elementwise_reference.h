@@ -39,6 +39,29 @@ Real apply(Binary function, Real a, Real b) {
 }
 
 template <class Real>
+bool apply(Comparison function, Real a, Real b) {
+  switch (function) {
+    case Comparison::greater: return a > b;
+    case Comparison::greater_equal: return a >= b;
+    case Comparison::less: return a < b;
+    case Comparison::less_equal: return a <= b;
+    case Comparison::equal: return a == b;
+    case Comparison::not_equal: return a != b;
+  }
+  return false;
+}
+
+inline void compare(int64_t size, const CompareArgs& k) {
+  for (int64_t i = 0; i < size; i++) k.y[i] = apply(k.function, k.a[k.one_a ? 0 : i], k.b[k.one_b ? 0 : i]);
+}
+inline void select(int64_t size, const SelectArgs& k) {
+  for (int64_t i = 0; i < size; i++) k.y[i] = k.condition[i] ? k.a[i] : k.b[i];
+}
+inline void clip(int64_t size, const ClipArgs& k) {
+  for (int64_t i = 0; i < size; i++) k.y[i] = k.x[i] < k.low ? k.low : k.x[i] > k.high ? k.high : k.x[i];
+}
+
+template <class Real>
 void unary(int64_t size, Unary function, const Real* x, Real* y) {
   for (int64_t i = 0; i < size; i++) y[i] = apply(function, x[i]);
 }

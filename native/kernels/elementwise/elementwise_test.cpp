@@ -135,6 +135,61 @@ TEST(Binary, IsTheReferenceHoweverItIsBroadcast) {
   }
 }
 
+TEST(Compare, IsTheReference) {
+  Random random;
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  for_each_kernel(compare_kernels(), [&](const Kernel<CompareKernel>& kernel) {
+    for (size_t f = 0; f < std::size(comparison_names); f++)
+      for (const int64_t size : hostile_sizes)
+        for (const auto& [one_a, one_b] : {std::pair{false, false}, {true, false}, {false, true}}) {
+          SCOPED_TRACE(testing::Message() << comparison_names[f] << ", size " << size);
+          if (size == 0) continue;
+          GuardedBuffer<float> a = random.buffer(size, 1), b = random.buffer(size, 2);
+          for (size_t i = 0; i < a.size(); i += 3) a[i] = b[i];  // equal ones
+          a[a.size() / 2] = nan;
+          for_each_thread_count([&](ThreadPool& pool) {
+            GuardedBuffer<uint8_t> y(size, 3), want(size);
+            CompareArgs args{static_cast<Comparison>(f), a.data(), one_a, b.data(), one_b, want.data()};
+            reference::compare(size, args);
+            args.y = y.data();
+            kernel.run(size, args, pool);
+            EXPECT_EQ(std::vector(y.begin(), y.end()), std::vector(want.begin(), want.end()));
+          });
+        }
+  });
+}
+
+TEST(Select, IsTheReferenceAndMayOverwriteAnInput) {
+  Random random;
+  ThreadPool pool(2);
+  for_each_kernel(select_kernels(), [&](const Kernel<SelectKernel>& kernel) {
+    for (const int64_t size : hostile_sizes) {
+      GuardedBuffer<float> a = random.buffer(size, 1), b = random.buffer(size, 2), y(size, 3), want(size);
+      GuardedBuffer<uint8_t> condition(size, 1);
+      for (uint8_t& c : condition) c = static_cast<uint8_t>(random.bits() % 3);  // any number but 0 is true
+      reference::select(size, {condition.data(), a.data(), b.data(), want.data()});
+      kernel.run(size, {condition.data(), a.data(), b.data(), y.data()}, pool);
+      expect_same_bits(y, want);
+      kernel.run(size, {condition.data(), a.data(), b.data(), b.data()}, pool);
+      expect_same_bits(b, want);
+    }
+  });
+}
+
+TEST(Clip, IsTheReference) {
+  Random random;
+  ThreadPool pool(2);
+  for_each_kernel(clip_kernels(), [&](const Kernel<ClipKernel>& kernel) {
+    for (const int64_t size : hostile_sizes) {
+      GuardedBuffer<float> x = random.buffer(size, 1, 4), y(size, 3), want(size);
+      if (size > 0) x[0] = std::numeric_limits<float>::quiet_NaN();
+      reference::clip(size, {x.data(), -1, 2, want.data()});
+      kernel.run(size, {x.data(), -1, 2, y.data()}, pool);
+      expect_same_bits(y, want);
+    }
+  });
+}
+
 TEST(Binary, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(broadcast_of(Extents{2, 3}, Extents{2, 4}));
   EXPECT_FALSE(broadcast_of(Extents{2, 3}, Extents{3}));
