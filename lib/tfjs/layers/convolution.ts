@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import * as tf from '@tensorflow/tfjs'
 import type { Int3, Padding } from '../../network/ops.generated.js'
 import { conv, depthwise, type FusedFunction } from '../kernels/convolution.js'
@@ -64,7 +65,7 @@ abstract class Factorised extends VideoLayer {
     super(args)
     const pair = (value: number | readonly number[], name: string): [number, number] => {
       const list = Array.isArray(value) ? value : [value, value]
-      if (list.length !== 2) throw new Error(`${this.getClassName()}: ${name} must be a number or two of them, but got ${JSON.stringify(value)}.`)
+      if (list.length !== 2) throw new Error(`${this.getClassName()}: ${name} must be a number or two of them, but got ${inspect(value)}.`)
       return list.map((n) => positiveInteger(n, name, this, 64)) as [number, number]
     }
     this.spatialKernel = pair(args.spatialKernelSize ?? 3, 'spatialKernelSize')
@@ -73,13 +74,14 @@ abstract class Factorised extends VideoLayer {
     this.temporalStrides = positiveInteger(args.temporalStrides ?? 1, 'temporalStrides', this, 64)
     this.padding = args.padding ?? 'valid'
     if (this.padding !== 'valid' && this.padding !== 'same')
-      throw new Error(`${this.getClassName()}: padding must be 'valid' or 'same', but got ${JSON.stringify(args.padding)}.`)
+      throw new Error(`${this.getClassName()}: padding must be 'valid' or 'same', but got ${inspect(args.padding)}.`)
     this.useBias = args.useBias ?? true
     this.#batchNormalization = args.batchNormalization ?? false
     this.#kernelInitializer = initializer(args.kernelInitializer ?? 'glorotNormal')
     this.#biasInitializer = initializer(args.biasInitializer ?? 'zeros')
     this.#kernelRegularizer = regularizer(args.kernelRegularizer)
     this.#activation = args.activation ?? 'linear'
+    if (typeof this.#activation !== 'string') throw new Error(`${this.getClassName()}: activation must be a name, but got ${inspect(args.activation)}.`)
     this.#activate = activationOf(this.#activation)
   }
 

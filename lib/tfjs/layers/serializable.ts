@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import * as tf from '@tensorflow/tfjs'
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>
@@ -39,5 +40,5 @@ function restore(
     const found = typeof className === 'string' && Object.hasOwn(known, className) ? known[className] : undefined
     if (found) return found[1](found[0], (config ?? {}) as tf.serialization.ConfigDict)
   }
-  throw new Error(`Unknown ${what}: ${JSON.stringify(value)}.`)
+  throw new Error(`Unknown ${what}: ${inspect(value)}.`)
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import * as tf from '@tensorflow/tfjs'
 import type { Function } from '../../network/ops.generated.js'
 import { applyBatchNorm, batchNorm } from '../kernels/batch-norm.js'
@@ -87,13 +88,13 @@ export abstract class VideoLayer extends tf.layers.Layer {
 /** Errors name the layer, as TensorFlow.js's do. */
 export function number(value: unknown, name: string, layer: tf.layers.Layer): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0 || value > 1)
-    throw new Error(`${layer.getClassName()}: ${name} must be a number from 0 to 1, but got ${JSON.stringify(value)}.`)
+    throw new Error(`${layer.getClassName()}: ${name} must be a number from 0 to 1, but got ${inspect(value)}.`)
   return value
 }
 
 export function positiveInteger(value: unknown, name: string, layer: tf.layers.Layer, most = 2 ** 20): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most)
-    throw new Error(`${layer.getClassName()}: ${name} must be a whole number from 1 to ${most}, but got ${JSON.stringify(value)}.`)
+    throw new Error(`${layer.getClassName()}: ${name} must be a whole number from 1 to ${most}, but got ${inspect(value)}.`)
   return value
 }
 
