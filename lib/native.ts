@@ -191,7 +191,7 @@ export interface NativeAddon {
   createTrainer(graph: Graph, parameters: Record<string, Float32Array>, options: NativeTrainerOptions): Promise<NativeTrainer>
   /** Reads, crops and resizes clips into `out` (u8 [clips, frames, size, size, 3]). Rejects with ERR_FILE when a file is short. */
   loadClips(clips: readonly NativeClip[], size: number, threads: number, out: Uint8Array): Promise<void>
-  /** Throws ERR_ARGUMENT where the shapes do not fit each other, or a window holds no element of x. */
+  /** Throws ERR_ARGUMENT where the shapes do not fit each other, a window holds no element of x, or one more would fit. */
   createLayer(options: NativeLayerOptions): NativeLayer
   /** The following run on the calling thread, as layers do. */
   unary(name: NativeUnary, x: Float32Array, y: Float32Array, threads: number): void

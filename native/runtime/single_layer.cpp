@@ -27,10 +27,10 @@ Window window_of(const SingleOp& op) {
   return {a.kernel.t, a.kernel.h, a.kernel.w, a.stride.t, a.stride.h, a.stride.w, op.pad.t, op.pad.h, op.pad.w};
 }
 
-/** Kernels rely on it: every window holds an element of x. */
+/** Kernels rely on it: every window holds an element of x, and none more would fit into x. */
 void require_window(const SingleOp& op, const Window& k) {
   const auto fits = [](int64_t in, int64_t out, int kernel, int stride, int64_t pad) {
-    return pad >= 0 && pad < kernel && (out - 1) * stride - pad < in;
+    return pad >= 0 && pad < kernel && (out - 1) * stride - pad < in && out * stride - pad + kernel > in;
   };
   const Shape &x = op.x[0], &y = op.y;
   if (!fits(x.t, y.t, k.kt, k.st, k.pt) || !fits(x.h, y.h, k.kh, k.sh, k.ph) || !fits(x.w, y.w, k.kw, k.sw, k.pw) || x.n != y.n)

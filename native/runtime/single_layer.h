@@ -21,9 +21,7 @@ struct SingleOp {
 
 class SingleLayer {
  public:
-  /**
-   * Throws Error("ERR_ARGUMENT") where the shapes do not fit each other, or a window holds no element of x.
-   */
+  /** Throws Error("ERR_ARGUMENT") where the shapes do not fit each other, a window holds no element of x, or one more would fit. */
   SingleLayer(const SingleOp& op, Isa isa, int threads);
 
   Layer& layer() { return *layer_; }
