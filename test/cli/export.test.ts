@@ -44,4 +44,20 @@ describe('tvn export', () => {
       expect((await readFile(copy)).equals(await readFile(golden))).to.equal(true)
     })
   }
+
+  it('wants one format', async () => {
+    for (const formats of [[], ['--onnx', out, '--tfjs', folder]]) {
+      const { code, stderr } = await tvn(['export', ...formats, '--model', golden])
+      expect([code, stderr]).to.deep.equal([2, 'tvn: expected either --onnx OUT or --tfjs FOLDER\n'])
+    }
+    const { code, stderr } = await tvn(['export', '--tfjs', path.join(folder, 'web'), '--keep-batch-norm', '--model', golden])
+    expect([code, stderr]).to.deep.equal([2, 'tvn: --keep-batch-norm: a LayersModel for clips has no batch norms, expected it with --onnx alone\n'])
+  })
+
+  it('says so where the folder of a LayersModel cannot be made', async () => {
+    const taken = path.join(folder, 'taken')
+    await writeFile(taken, '')
+    const { code, stderr } = await tvn(['export', '--tfjs', path.join(taken, 'web'), '--model', golden])
+    expect([code, stderr]).to.deep.equal([1, `tvn: ${path.join(taken, 'web')}: cannot be made, a part of its path is not a folder\n`])
+  })
 })
