@@ -193,6 +193,8 @@ export interface NativeAddon {
   loadClips(clips: readonly NativeClip[], size: number, threads: number, out: Uint8Array): Promise<void>
   /** Throws ERR_ARGUMENT where the shapes do not fit each other, a window holds no element of x, or one more would fit. */
   createLayer(options: NativeLayerOptions): NativeLayer
+  /** An array that holds anything until it is written; its memory may have been that of one which was collected. */
+  allocate(floats: number): Float32Array
   /** The following run on the calling thread, as layers do. */
   unary(name: NativeUnary, x: Float32Array, y: Float32Array, threads: number): void
   /** The extents of a and b, as many of both, say how they are broadcast. */

@@ -20,6 +20,7 @@ const calls: Readonly<Record<string, (addon: NativeAddon) => unknown[]>> = {
   createLayer: () => [{ ...convolution }],
   forward: () => [[floats(150)], [floats(108), floats(4)], floats(72), true],
   backward: () => [[floats(150)], null, floats(72), [floats(108), floats(4)], [floats(150)], [floats(108), floats(4)]],
+  allocate: () => [40_000],
   unary: () => ['exp', floats(100), floats(100), 2],
   binary: () => ['mul', floats(60), [2, 5, 6], floats(6), [1, 1, 6], floats(60), 2],
   compare: () => ['less', floats(100), floats(1), new Uint8Array(100), 2],

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { native } from '../native.js'
 
 /** The cpu backend and ours: a tensor's storage is a typed array. */
 export interface CpuBackend extends tf.KernelBackend {
@@ -35,7 +36,7 @@ export function compute(
 ): tf.TensorInfo[] {
   if (isWasm(backend)) return computeInWasm(backend, inputs, shapes, f)
   const values = inputs.map(({ dataId }) => floats(isCpu(backend) ? backend.data.get(dataId).values : backend.readSync(dataId)))
-  const outputs = shapes.map((shape) => new Float32Array(tf.util.sizeFromShape([...shape])))
+  const outputs = shapes.map((shape) => native().allocate(tf.util.sizeFromShape([...shape])))
   f(values, outputs)
   return outputs.map((output, i) => {
     const shape = [...(shapes[i] as readonly number[])]

@@ -57,6 +57,12 @@ int64_t product(const std::vector<int64_t>& extents) {
   return size;
 }
 
+/** allocate(floats): a Float32Array that holds anything */
+Napi::Value allocate(const Napi::CallbackInfo& info) {
+  const auto floats = static_cast<size_t>(whole(info[0], "floats", 0, max_extent));
+  return instance(info.Env()).workspace.arrays.allocate(info.Env(), floats);
+}
+
 /** unary(name, x, y, threads) */
 void unary(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -218,6 +224,7 @@ void batch_norm_backward(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void define_tensor_functions(Napi::Env env, Napi::Object exports) {
+  exports.Set("allocate", Napi::Function::New<allocate>(env));
   exports.Set("unary", Napi::Function::New<unary>(env));
   exports.Set("binary", Napi::Function::New<binary>(env));
   exports.Set("compare", Napi::Function::New<compare>(env));

@@ -1,9 +1,10 @@
-// What calls on the JavaScript thread share: threads and scratch memory, kept from call to call.
+// What calls on the JavaScript thread share: threads, scratch memory and arrays, kept from call to call.
 #pragma once
 
 #include <map>
 #include <memory>
 
+#include "addon/array_pool.h"
 #include "core/buffer.h"
 #include "core/thread_pool.h"
 
@@ -25,6 +26,8 @@ class Workspace {
     }
     return scratch_.data();
   }
+
+  ArrayPool arrays;
 
  private:
   std::map<int, std::unique_ptr<ThreadPool>> pools_;

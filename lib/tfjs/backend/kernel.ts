@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { native } from '../../native.js'
 import { type CpuBackend, floats } from '../memory.js'
 import type { NativeLayers } from '../native-layers.js'
 
@@ -50,9 +51,9 @@ export class Call<Attributes> {
 
   isAlive = (id: object): boolean => this.backend.data.has(id)
 
-  /** A tensor of what `write` writes; undefined, and nothing is left, where it says false. */
+  /** A tensor of what `write` writes, which is all of it; undefined, and nothing is left, where it says false. */
   output(shape: readonly number[], write: (values: Float32Array) => boolean | void): tf.TensorInfo | undefined {
-    const values = new Float32Array(tf.util.sizeFromShape([...shape]))
+    const values = native().allocate(tf.util.sizeFromShape([...shape]))
     return write(values) === false ? undefined : this.backend.makeTensorInfo([...shape], 'float32', values)
   }
 
