@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
-import type { Function, Int3 } from '../../network/ops.generated.js'
+import type { Int3 } from '../../network/ops.generated.js'
 import type { LayerOptions, NativeLayers } from '../native-layers.js'
+import { activationOf, type Fusion } from './fusion.js'
 import { type Call, registerKernel } from './kernel.js'
 
 const { backend_util } = tf
@@ -145,33 +146,15 @@ function filterGradient<A>(call: Call<A>, convolution: Convolution | undefined, 
   return call.output(filterShape, (dw) => layer.backward([call.values('x')], null, call.values('dy'), [null, null], [null], [dw, null]))
 }
 
-/** Functions that our kernels apply before they store. */
-const functions: Readonly<Partial<Record<tf.backend_util.Activation, Function>>> = { linear: 'none', relu: 'relu', sigmoid: 'sigmoid' }
-/** Those that another kernel applies. */
-const kernelsOfFunctions: Readonly<Partial<Record<tf.backend_util.Activation, string>>> = { relu6: 'Relu6', elu: 'Elu', leakyrelu: 'LeakyRelu' }
-
-interface Fusion {
-  readonly activation: tf.backend_util.Activation
-  readonly leakyreluAlpha?: number
-}
-
 /** Bias of one value a channel, and a function. */
-function fused<A>(call: Call<A>, convolution: Convolution | undefined, { activation, leakyreluAlpha }: Fusion): tf.TensorInfo | undefined {
+function fused<A>(call: Call<A>, convolution: Convolution | undefined, fusion: Fusion): tf.TensorInfo | undefined {
   const bias = call.inputs.bias
-  const separate = kernelsOfFunctions[activation]
-  const f = separate ? 'none' : functions[activation]
-  if (!convolution || !f || (bias && tf.util.sizeFromShape(bias.shape) !== convolution.options.y[4])) return undefined
-  const options: LayerOptions = { ...convolution.options, function: f, bias: !!bias }
+  const activation = activationOf(fusion)
+  if (!convolution || !activation || (bias && tf.util.sizeFromShape(bias.shape) !== convolution.options.y[4])) return undefined
+  const options: LayerOptions = { ...convolution.options, function: activation.fused, bias: !!bias }
   const weights = [call.values('filter'), bias ? call.valuesOf(bias) : null]
   const y = call.output(convolution.outShape, (values) =>
     call.layers.forward(options, [call.values('x')], weights, call.input('filter').dataId, values, call.isAlive),
   )
-  return y && separate ? inPlaceOf(call, y, separate, leakyreluAlpha === undefined ? {} : { alpha: leakyreluAlpha }) : y
-}
-
-/** A kernel's result for a tensor that nothing else needs. */
-export function inPlaceOf<A>(call: Call<A>, x: tf.TensorInfo, kernelName: string, attrs: tf.NamedAttrMap = {}): tf.TensorInfo {
-  const y = call.run(kernelName, { x }, attrs)
-  call.backend.disposeIntermediateTensorInfo(x)
-  return y
+  return y && activation.after(call, y)
 }

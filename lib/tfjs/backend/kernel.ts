@@ -57,6 +57,13 @@ export class Call<Attributes> {
     return write(values) === false ? undefined : this.backend.makeTensorInfo([...shape], 'float32', values)
   }
 
+  /** The same in place of a tensor that nothing else needs. */
+  replace(old: tf.TensorInfo, kernelName: string, inputs: Inputs, attrs: tf.NamedAttrMap = {}): tf.TensorInfo {
+    const y = this.run(kernelName, inputs, attrs)
+    this.backend.disposeIntermediateTensorInfo(old)
+    return y
+  }
+
   /** The result of another kernel of this backend. */
   run(kernelName: string, inputs: Inputs, attrs: tf.NamedAttrMap = {}): tf.TensorInfo {
     const kernel = tf.getKernel(kernelName, backendName)

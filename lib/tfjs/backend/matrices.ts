@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Function } from '../../network/ops.generated.js'
 import type { LayerOptions, NativeLayers } from '../native-layers.js'
-import { inPlaceOf } from './convolutions.js'
+import { activationOf } from './fusion.js'
 import { type Call, registerKernel } from './kernel.js'
 
 /** BatchMatMul and _FusedMatMul: matrices of every batch, or one for all of them. */
@@ -76,18 +76,18 @@ function one<A extends Transposition>(
   return layer !== null
 }
 
-const functions: Readonly<Partial<Record<tf.backend_util.Activation, Function>>> = { linear: 'none', relu: 'relu', sigmoid: 'sigmoid' }
-
 function fused(call: Call<tf._FusedMatMulAttrs>): tf.TensorInfo | undefined {
-  const { activation, transposeA, transposeB } = call.attrs
-  const f = functions[activation]
+  const { transposeA, transposeB } = call.attrs
+  const activation = activationOf(call.attrs)
   const bias = call.inputs.bias
   const n = call.input('b').shape.at(transposeB ? -2 : -1)
-  if (!f || (bias && tf.util.sizeFromShape(bias.shape) !== n)) return undefined
-  if (!transposeA && !transposeB) return multiply(call, f, bias && call.valuesOf(bias))
-  const product = multiply(call, 'none', undefined)
-  if (!product) return undefined
-  const sum = bias ? call.run('Add', { a: product, b: bias }) : product
-  if (bias) call.backend.disposeIntermediateTensorInfo(product)
-  return f === 'none' ? sum : inPlaceOf(call, sum, f === 'relu' ? 'Relu' : 'Sigmoid')
+  if (!activation || (bias && tf.util.sizeFromShape(bias.shape) !== n)) return undefined
+  if (!transposeA && !transposeB) {
+    const y = multiply(call, activation.fused, bias && call.valuesOf(bias))
+    return y && activation.after(call, y)
+  }
+  const product = call.run('BatchMatMul', { a: call.input('a'), b: call.input('b') }, { transposeA, transposeB })
+  const sum = bias ? call.replace(product, 'Add', { a: product, b: bias }) : product
+  if (activation.fused === 'none') return activation.after(call, sum)
+  return call.replace(sum, activation.fused === 'relu' ? 'Relu' : 'Sigmoid', { x: sum })
 }
