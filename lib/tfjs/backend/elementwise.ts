@@ -19,7 +19,7 @@ const unary: Readonly<Record<string, NativeUnary>> = {
 
 const binary: Readonly<Record<string, NativeBinary>> = { Add: 'add', Sub: 'sub', Multiply: 'mul', RealDiv: 'div', SquaredDifference: 'squared_difference' }
 
-/** Functions of one tensor and of two, sums and means, of at least so many elements; tiles, and batch normalisation with known statistics. */
+/** Functions of one tensor and of two, sums and means, of at least so many elements; batch normalisation with known statistics. */
 export function registerElementwise(layers: NativeLayers, least: number): void {
   for (const [kernelName, name] of Object.entries(unary))
     registerKernel<{ alpha?: number }>(kernelName, layers, (call) => {
@@ -30,7 +30,6 @@ export function registerElementwise(layers: NativeLayers, least: number): void {
   for (const [kernelName, name] of Object.entries(binary)) registerKernel<unknown>(kernelName, layers, (call) => broadcast(call, name, least))
   registerKernel<tf.SumAttrs>('Sum', layers, (call) => reduce(call, least, () => 1))
   registerKernel<tf.MeanAttrs>('Mean', layers, (call) => reduce(call, least, (count) => 1 / count))
-  registerKernel<tf.TileAttrs>('Tile', layers, tile)
   registerKernel<tf.FusedBatchNormAttrs>('FusedBatchNorm', layers, batchNorm)
 }
 
@@ -57,20 +56,6 @@ function reduce(call: Call<tf.SumAttrs | tf.MeanAttrs>, least: number, scale: (c
   const extents = [tf.util.sizeFromShape(shape.slice(0, first)), count, tf.util.sizeFromShape(shape.slice(after))] as const
   const outShape = keepDims ? shape.map((extent, i) => (i >= first && i < after ? 1 : extent)) : [...shape.slice(0, first), ...shape.slice(after)]
   return call.output(outShape, (y) => native().sum(call.values('x'), extents, scale(count), y, call.threads))
-}
-
-/** A row that is repeated as a whole. */
-function tile(call: Call<tf.TileAttrs>): tf.TensorInfo | undefined {
-  const { shape } = call.input('x')
-  const reps = call.attrs.reps as readonly number[]
-  const begin = shape.findIndex((extent) => extent !== 1)
-  if (begin < 0 || reps.length !== shape.length || reps.some((times, i) => times < 1 || (i >= begin && times !== 1))) return undefined
-  const row = call.values('x')
-  const outShape = shape.map((extent, i) => extent * (reps[i] as number))
-  return call.output(outShape, (y) => {
-    y.set(row)
-    for (let n = row.length; n < y.length; n *= 2) y.copyWithin(n, 0, n)
-  })
 }
 
 /** With one value for every channel. */

@@ -3,6 +3,7 @@ import { native } from '../../native.js'
 import type { NativeLayers } from '../native-layers.js'
 import { nativeLayers, setThreadsCount } from '../threads.js'
 import { registerConvolutions } from './convolutions.js'
+import { registerCopies } from './copies.js'
 import { registerElementwise } from './elementwise.js'
 import { backendName } from './kernel.js'
 import { registerMasks } from './masks.js'
@@ -54,4 +55,5 @@ export function registerKernels(layers: NativeLayers, least: number): void {
   registerMatrices(layers)
   registerElementwise(layers, least)
   registerMasks(layers, least)
+  registerCopies(layers)
 }
