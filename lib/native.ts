@@ -173,10 +173,14 @@ type Arrays = readonly (Float32Array | null)[]
 export interface NativeLayer {
   /** Name of the forward kernel. */
   readonly kernel: string
-  /** Parameters are [weight, bias] of conv and depthwise, [] of others. Without `pack` the weights are those of the last call with it. */
-  forward(x: Arrays, parameters: Arrays, y: Float32Array, pack: boolean): void
+  /** Of packed weights, which it keeps. */
+  readonly bytes: number
+  /** Parameters are [weight, bias] of conv and depthwise, [] of others. Weights are packed where they are others than in the last call. */
+  forward(x: Arrays, parameters: Arrays, y: Float32Array): void
   /** Overwrites what is not null of dx and parameterGradients. x and y may be null where the gradients that are asked for do not need them. */
   backward(x: Arrays, y: Float32Array | null, dy: Float32Array, parameters: Arrays, dx: Arrays, parameterGradients: Arrays): void
+  /** Frees what it keeps at once; later calls throw ERR_DISPOSED. */
+  dispose(): void
 }
 
 export type NativeUnary = 'neg' | 'abs' | 'square' | 'sqrt' | 'rsqrt' | 'reciprocal' | 'exp' | 'sigmoid' | 'relu' | 'relu6' | 'step'

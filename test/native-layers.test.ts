@@ -18,7 +18,7 @@ const floats = (n: number) => new Float32Array(n).fill(0.5)
 /** Calls that are right; each of their arguments, and what these hold, is replaced by anything. */
 const calls: Readonly<Record<string, (addon: NativeAddon) => unknown[]>> = {
   createLayer: () => [{ ...convolution }],
-  forward: () => [[floats(150)], [floats(108), floats(4)], floats(72), true],
+  forward: () => [[floats(150)], [floats(108), floats(4)], floats(72)],
   backward: () => [[floats(150)], null, floats(72), [floats(108), floats(4)], [floats(150)], [floats(108), floats(4)]],
   allocate: () => [40_000],
   unary: () => ['exp', floats(100), floats(100), 2],
@@ -83,6 +83,33 @@ function replaceSomewhere(value: unknown, random: Random): unknown {
 }
 
 describe('native layers and tensor functions', () => {
+  it('weights are packed when they are others, also after a call that failed', () => {
+    const made = native().createLayer({ ...convolution, bias: false, training: false })
+    const [x, y, weights] = [floats(150), floats(72), floats(108)]
+    const run = (w: Float32Array, from: Float32Array = x) => {
+      made.forward([from], [w, null], y)
+      return y[20] as number
+    }
+    const first = run(weights)
+    const double = weights.map((w) => 2 * w)
+    expect(() => run(double, detached()))
+      .to.throw()
+      .with.property('code', 'ERR_ARGUMENT')
+    expect(run(double)).to.equal(2 * first)
+    double[0] = 9 // in place
+    expect(run(double)).not.to.equal(2 * first)
+    expect(run(weights)).to.equal(first)
+    expect(made.bytes).to.be.greaterThan(400)
+    made.dispose()
+    made.dispose()
+    expect(() => run(weights))
+      .to.throw()
+      .with.property('code', 'ERR_DISPOSED')
+    expect(() => made.bytes)
+      .to.throw()
+      .with.property('code', 'ERR_DISPOSED')
+  })
+
   const layer = native().createLayer(convolution)
   const receiver = (name: string) =>
     (name === 'forward' || name === 'backward' ? layer : native()) as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -116,7 +143,7 @@ describe('native layers and tensor functions', () => {
         return Reflect.get(target, key, self)
       },
     })
-    expect(() => layer.forward([x], list, floats(72), true))
+    expect(() => layer.forward([x], list, floats(72)))
       .to.throw()
       .with.property('code', 'ERR_ARGUMENT')
   })

@@ -54,7 +54,10 @@ function computeInWasm(
   for (const input of inputs) offset(input) // moves what lies in another backend
   const results = shapes.map((shape) => backend.makeOutput([...shape], 'float32'))
   // no allocation from here on, the memory stays where it is
-  const view = (x: tf.TensorInfo) => new Float32Array(backend.wasm.HEAPU8.buffer, offset(x), tf.util.sizeFromShape(x.shape))
+  const view = (x: tf.TensorInfo) => {
+    if (x.dtype !== 'float32') return floats(backend.readSync(x.dataId))
+    return new Float32Array(backend.wasm.HEAPU8.buffer, offset(x), tf.util.sizeFromShape(x.shape))
+  }
   try {
     f(inputs.map(view), results.map(view))
   } catch (error) {

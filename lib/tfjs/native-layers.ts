@@ -1,38 +1,57 @@
 import { type NativeLayer, type NativeLayerOptions, native } from '../native.js'
 
-/** Layers that are kept: a model needs one for every shape and op; what was not used for the longest time goes first. */
-const most = 1024
-/** Copies of a layer with packed weights of their own. */
+/** Layers that are kept, and bytes of their weights: what was not used for the longest time goes first. */
+const mostLayers = 4096
+const mostBytes = 2 ** 29
+/** Layers of one kind with weights of their own. */
 const mostCopies = 16
 
 export type LayerOptions = Omit<NativeLayerOptions, 'bias' | 'training' | 'threads'> & { readonly bias?: boolean; readonly training?: boolean }
 
-/** Whose values are packed: TensorFlow.js's identity of a tensor's data, which never changes. */
+/** TensorFlow.js's identity of a tensor's data. */
 export type DataId = object
 
 interface Copy {
+  readonly key: string
   readonly layer: NativeLayer
-  packed: WeakRef<DataId> | undefined
+  readonly bytes: number
+  /** Whose weights it was called with last: where these come again, they are packed already. The layer itself makes sure that they are. */
+  weights: WeakRef<DataId> | undefined
 }
 
 /**
- * Native layers by what they compute. They keep packed weights and scratch, so that a second call with the same shapes allocates nothing,
- * and one with the same weights packs nothing.
+ * Native layers by what they compute. They keep packed weights and share scratch, so that a second call with the same shapes allocates
+ * nothing, and one with the same weights packs nothing.
  */
 export class NativeLayers {
-  readonly threads: number
+  #threads: number
+  /** By key; null where our kernels cannot do it. */
   readonly #layers = new Map<string, Copy[] | null>()
+  /** In the order of their last use. */
+  readonly #used = new Set<Copy>()
+  #bytes = 0
 
   constructor(threads: number) {
-    this.threads = threads
+    this.#threads = threads
+  }
+
+  get threads(): number {
+    return this.#threads
+  }
+  /** Layers are made anew. */
+  set threads(threads: number) {
+    if (threads === this.#threads) return
+    for (const copy of this.#used) this.#drop(copy)
+    this.#layers.clear()
+    this.#threads = threads
   }
 
   /** Null where our kernels cannot do it. */
   find(options: LayerOptions): NativeLayer | null {
-    return this.#copies(options)?.[0]?.layer ?? null
+    return this.#find(options)?.layer ?? null
   }
 
-  /** y = op(x) with these weights. `isAlive` says of other tensors whether they may be used again. False where our kernels cannot do it. */
+  /** y = op(x) with these weights. `isAlive` says of other tensors whether they may come again. False where our kernels cannot do it. */
   forward(
     options: LayerOptions,
     x: readonly Float32Array[],
@@ -41,46 +60,57 @@ export class NativeLayers {
     y: Float32Array,
     isAlive: (id: DataId) => boolean,
   ): boolean {
-    const copies = this.#copies(options)
-    if (!copies) return false
-    let copy = copies.find(({ packed }) => packed?.deref() === weightsId)
-    const pack = copy === undefined
-    copy ??= copies.find(({ packed }) => {
-      const id = packed?.deref()
-      return id === undefined || !isAlive(id)
+    const copy = this.#find(options, (copies) => {
+      const gone = ({ weights: of }: Copy) => {
+        const id = of?.deref()
+        return id === undefined || !isAlive(id)
+      }
+      return copies.find(({ weights: of }) => of?.deref() === weightsId) ?? copies.find(gone)
     })
-    if (!copy) {
-      if (copies.length < mostCopies) copies.push({ layer: this.#create(options), packed: undefined })
-      else copies.push(...copies.splice(0, 1)) // the oldest weights go first
-      copy = copies.at(-1) as Copy
-    }
-    copy.packed = new WeakRef(weightsId)
-    copy.layer.forward(x, weights, y, pack)
+    if (!copy) return false
+    copy.weights = new WeakRef(weightsId)
+    copy.layer.forward(x, weights, y)
     return true
   }
 
-  #copies(options: LayerOptions): Copy[] | null {
+  /** One of the copies that there are, by default the first, else a new one; as the one that was used last. */
+  #find(options: LayerOptions, choose = (copies: readonly Copy[]): Copy | undefined => copies[0]): Copy | undefined {
     const key = JSON.stringify(options)
-    let copies = this.#layers.get(key)
-    if (copies === undefined) {
-      copies = this.#createFirst(options)
-      const oldest = this.#layers.keys().next()
-      if (this.#layers.size >= most && !oldest.done) this.#layers.delete(oldest.value)
-    } else this.#layers.delete(key)
-    this.#layers.set(key, copies)
-    return copies
-  }
-
-  #create(options: LayerOptions): NativeLayer {
-    return native().createLayer({ bias: false, training: false, ...options, threads: this.threads })
-  }
-
-  #createFirst(options: LayerOptions): Copy[] | null {
-    try {
-      return [{ layer: this.#create(options), packed: undefined }]
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'ERR_ARGUMENT') return null
-      throw error
+    const copies = this.#layers.get(key)
+    if (copies === null) return undefined
+    const copy = choose(copies ?? []) ?? (copies?.length === mostCopies ? copies[0] : this.#create(key, options))
+    if (copy) {
+      this.#used.delete(copy)
+      this.#used.add(copy)
     }
+    return copy
+  }
+
+  #create(key: string, options: LayerOptions): Copy | undefined {
+    let layer: NativeLayer
+    try {
+      layer = native().createLayer({ bias: false, training: false, ...options, threads: this.#threads })
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ERR_ARGUMENT') throw error
+      this.#layers.set(key, null)
+      return undefined
+    }
+    const copy: Copy = { key, layer, bytes: layer.bytes, weights: undefined }
+    this.#layers.set(key, [...(this.#layers.get(key) ?? []), copy])
+    this.#bytes += copy.bytes
+    for (const oldest of this.#used) {
+      if (this.#used.size < mostLayers && this.#bytes <= mostBytes) break
+      this.#drop(oldest)
+    }
+    return copy
+  }
+
+  #drop(copy: Copy): void {
+    copy.layer.dispose()
+    this.#used.delete(copy)
+    this.#bytes -= copy.bytes
+    const others = this.#layers.get(copy.key)?.filter((other) => other !== copy) ?? []
+    if (others.length > 0) this.#layers.set(copy.key, others)
+    else this.#layers.delete(copy.key)
   }
 }

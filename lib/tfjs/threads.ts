@@ -1,11 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { NativeLayers } from './native-layers.js'
 
-let layers: NativeLayers | undefined
+const layers = new NativeLayers(availableParallelism())
 
 /** What layers and the backend compute with. */
 export function nativeLayers(): NativeLayers {
-  layers ??= new NativeLayers(availableParallelism())
   return layers
 }
 
@@ -15,9 +14,9 @@ export function nativeLayers(): NativeLayers {
  */
 export function setThreadsCount(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1 || threads > 256) throw new RangeError(`threads must be a whole number from 1 to 256, but got ${threads}.`)
-  if (layers?.threads !== threads) layers = new NativeLayers(threads)
+  layers.threads = threads
 }
 
 export function getThreadsCount(): number {
-  return nativeLayers().threads
+  return layers.threads
 }

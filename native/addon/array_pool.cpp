@@ -10,9 +10,9 @@
 namespace tvn::addon {
 namespace {
 
-constexpr std::size_t least_bytes = 64 << 10;            // below, allocators are as fast
-constexpr std::size_t most_kept = 512 << 20;             // in blocks that no array uses
-constexpr std::size_t most_lent = std::size_t{2} << 30;  // to arrays
+constexpr std::size_t least_bytes = 64 << 10;  // below, allocators are as fast
+constexpr std::size_t most_kept = 512 << 20;   // in blocks that no array uses
+constexpr std::size_t most_lent = 512 << 20;   // to arrays, also such as wait to be given back
 
 /** Eight sizes between a power of two and the next, so that at most an eighth is wasted. */
 std::size_t block_size(std::size_t bytes) {

@@ -4,6 +4,8 @@
 #include <napi.h>
 
 #include <new>
+#include <string>
+#include <system_error>
 
 #include "addon/async.h"
 #include "core/error.h"
@@ -19,6 +21,8 @@ decltype(auto) here(Napi::Env env, const F& f) {
     throw make_error(env, error.code(), error.what());
   } catch (const std::bad_alloc&) {
     throw make_error(env, "ERR_MEMORY", "out of memory");
+  } catch (const std::system_error& error) {  // threads
+    throw make_error(env, "ERR_MEMORY", std::string("no more threads can be started: ") + error.what());
   }
 }
 

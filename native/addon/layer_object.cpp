@@ -3,6 +3,7 @@
 #include "addon/convert.h"
 #include "addon/here.h"
 #include "addon/instance.h"
+#include "kernels/elementwise/elementwise.h"
 
 namespace tvn::addon {
 namespace {
@@ -74,7 +75,8 @@ class Arrays {
 Napi::Function LayerObject::define(Napi::Env env) {
   return DefineClass(env, "NativeLayer",
                      {InstanceMethod<&LayerObject::forward>("forward"), InstanceMethod<&LayerObject::backward>("backward"),
-                      InstanceAccessor<&LayerObject::kernel>("kernel")});
+                      InstanceMethod<&LayerObject::dispose>("dispose"), InstanceAccessor<&LayerObject::kernel>("kernel"),
+                      InstanceAccessor<&LayerObject::bytes>("bytes")});
 }
 
 LayerObject::LayerObject(const Napi::CallbackInfo& info) : ObjectWrap(info), layer_(std::move(instance(info.Env()).next_layer)) {
@@ -97,41 +99,45 @@ Napi::Value LayerObject::create(const Napi::CallbackInfo& info) {
 
 void LayerObject::forward(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const Arrays x(info[0], "x", layer_->x_sizes(), false), parameters(info[1], "parameters", layer_->parameter_sizes(), false);
-  if (!info[3].IsBoolean()) bad_argument(env, "pack: expected true or false");
-  const bool pack = info[3].As<Napi::Boolean>().Value() || !packed_;
+  SingleLayer& single = live(env);
+  const Arrays x(info[0], "x", single.x_sizes(), false), parameters(info[1], "parameters", single.parameter_sizes(), false);
+  const Isa isa = isa_for(env);
   here(env, [&] {
     Workspace& workspace = instance(env).workspace;
-    Layer& layer = layer_->layer();
+    Layer& layer = single.layer();
     Operands at;
     for (const float* data : x.data(env)) at.x.push_back(data);
     at.parameters = parameters.data(env);
     at.parameters.resize(2);
-    at.y = typed_array<float>(env, info[2], "y", layer_->y_size()).data();
+    at.y = typed_array<float>(env, info[2], "y", single.y_size()).data();
     at.scratch = workspace.scratch(layer.scratch());
     const Run run{workspace.pool(threads_), 0};
-    if (pack) layer.pack(at, run.pool);
-    packed_ = true;
+    if (layer.packs(0)) {
+      const uint64_t weights = select(fingerprint_kernels(), isa).run(at.parameters[0], single.parameter_sizes()[0]);
+      if (packed_ != weights) layer.pack(at, run.pool);
+      packed_ = weights;
+    }
     layer.forward(at, run);
   });
 }
 
 void LayerObject::backward(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (!layer_->trains()) bad_argument(env, "the layer was made without training");
-  const Arrays dx(info[4], "dx", layer_->x_sizes(), layer_->layer().accumulates());
-  const Arrays gradients(info[5], "parameterGradients", layer_->parameter_sizes(), true);
+  SingleLayer& single = live(env);
+  if (!single.trains()) bad_argument(env, "the layer was made without training");
+  const Arrays dx(info[4], "dx", single.x_sizes(), single.layer().accumulates());
+  const Arrays gradients(info[5], "parameterGradients", single.parameter_sizes(), true);
   // weights are for the gradient of x, and x for that of the weights
-  const bool weighted = !layer_->parameter_sizes().empty(), needs_x = weighted ? gradients.any() : layer_->layer().keeps_x();
-  const Arrays x(info[0], "x", layer_->x_sizes(), !needs_x), parameters(info[3], "parameters", layer_->parameter_sizes(), !dx.any());
+  const bool weighted = !single.parameter_sizes().empty(), needs_x = weighted ? gradients.any() : single.layer().keeps_x();
+  const Arrays x(info[0], "x", single.x_sizes(), !needs_x), parameters(info[3], "parameters", single.parameter_sizes(), !dx.any());
   if (gradients.any() && gradients.none(0)) bad_argument(env, "parameterGradients: the weight's is missing");
   here(env, [&] {
     Workspace& workspace = instance(env).workspace;
-    Layer& layer = layer_->layer();
+    Layer& layer = single.layer();
     Operands at;
     for (const float* data : x.data(env)) at.x.push_back(data);
-    if (layer.keeps_y()) at.y = typed_array<float>(env, info[1], "y", layer_->y_size()).data();
-    at.dy = typed_array<float>(env, info[2], "dy", layer_->y_size()).data();
+    if (layer.keeps_y()) at.y = typed_array<float>(env, info[1], "y", single.y_size()).data();
+    at.dy = typed_array<float>(env, info[2], "dy", single.y_size()).data();
     at.parameters = parameters.data(env);
     at.parameters.resize(2);
     at.dx = dx.data(env);
@@ -143,6 +149,17 @@ void LayerObject::backward(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value LayerObject::kernel(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), layer_->layer().kernel()); }
+SingleLayer& LayerObject::live(Napi::Env env) const {
+  if (!layer_) throw make_error(env, "ERR_DISPOSED", "the layer has been disposed");
+  return *layer_;
+}
+
+Napi::Value LayerObject::kernel(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), live(info.Env()).layer().kernel()); }
+
+Napi::Value LayerObject::bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(live(info.Env()).bytes()));
+}
+
+void LayerObject::dispose(const Napi::CallbackInfo&) { layer_.reset(); }
 
 }  // namespace tvn::addon

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 
 #include "runtime/single_layer.h"
 
@@ -18,15 +19,19 @@ class LayerObject final : public Napi::ObjectWrap<LayerObject> {
   explicit LayerObject(const Napi::CallbackInfo& info);
 
  private:
-  /** forward(x, parameters, y, pack) */
+  /** forward(x, parameters, y) */
   void forward(const Napi::CallbackInfo& info);
   /** backward(x, y, dy, parameters, dx, parameterGradients) */
   void backward(const Napi::CallbackInfo& info);
   Napi::Value kernel(const Napi::CallbackInfo& info);
+  /** What it keeps from call to call: packed weights. */
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+  SingleLayer& live(Napi::Env env) const;
 
   std::unique_ptr<SingleLayer> layer_;
   int threads_ = 1;
-  bool packed_ = false;
+  std::optional<uint64_t> packed_;  // the fingerprint of the weights that are packed
 };
 
 }  // namespace tvn::addon

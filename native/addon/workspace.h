@@ -1,7 +1,6 @@
 // What calls on the JavaScript thread share: threads, scratch memory and arrays, kept from call to call.
 #pragma once
 
-#include <map>
 #include <memory>
 
 #include "addon/array_pool.h"
@@ -12,10 +11,10 @@ namespace tvn::addon {
 
 class Workspace {
  public:
+  /** The threads of the last call, where it had as many. */
   ThreadPool& pool(int threads) {
-    std::unique_ptr<ThreadPool>& pool = pools_[threads];
-    if (!pool) pool = std::make_unique<ThreadPool>(threads);
-    return *pool;
+    if (!pool_ || pool_->threads() != threads) pool_ = std::make_unique<ThreadPool>(threads);
+    return *pool_;
   }
 
   /** The same memory in every call. Throws std::bad_alloc. */
@@ -30,7 +29,7 @@ class Workspace {
   ArrayPool arrays;
 
  private:
-  std::map<int, std::unique_ptr<ThreadPool>> pools_;
+  std::unique_ptr<ThreadPool> pool_;
   Buffer<float> scratch_;
 };
 

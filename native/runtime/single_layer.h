@@ -26,6 +26,8 @@ class SingleLayer {
 
   Layer& layer() { return *layer_; }
   bool trains() const { return trains_; }
+  /** Of packed weights, in training those of the gradient too. */
+  std::size_t bytes() const { return layer_->packed().size_bytes() * (trains_ ? 2 : 1); }
 
   /** Floats of the tensors and parameters; a parameter that is absent has 0. */
   const std::vector<int64_t>& x_sizes() const { return x_sizes_; }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { expect } from 'chai'
-import { registerNativeBackend } from '../../lib/tfjs/index.js'
+import { getThreadsCount, registerNativeBackend, setThreadsCount } from '../../lib/tfjs/index.js'
 import { lossesOf, models, trainable } from './models.js'
 
 describe('backend tvn', () => {
@@ -60,6 +60,86 @@ describe('backend tvn', () => {
       ),
     )
     tf.dispose([x, y])
+  })
+
+  it('sees weights that are written in place, and other threads', async () => {
+    await tf.setBackend('tvn')
+    const array = Float32Array.from({ length: 16 * 16 }, () => 1)
+    const b = tf.tensor2d(array, [16, 16])
+    const a = tf.ones([3, 16])
+    expect((a.matMul(b) as tf.Tensor2D).dataSync()[0]).to.equal(16)
+    array[0] = 101
+    expect((a.matMul(b) as tf.Tensor2D).dataSync()[0]).to.equal(116)
+    setThreadsCount(1)
+    expect(getThreadsCount()).to.equal(1)
+    expect((a.matMul(b) as tf.Tensor2D).dataSync()[0]).to.equal(116)
+    setThreadsCount(2)
+    tf.dispose([a, b])
+  })
+
+  it('multiplies matrices of any batches as the cpu backend does', async () => {
+    const shapes: [number[], number[]][] = [
+      [
+        [1, 20, 30],
+        [1, 1, 30, 40],
+      ],
+      [
+        [2, 20, 30],
+        [30, 40],
+      ],
+      [
+        [20, 30],
+        [3, 30, 40],
+      ],
+      [
+        [2, 1, 20, 30],
+        [2, 1, 30, 40],
+      ],
+      [
+        [3, 2, 5, 6],
+        [3, 2, 6, 7],
+      ],
+    ]
+    const run = () =>
+      shapes.map(([a, b]) =>
+        tf.tidy(() => {
+          const y = tf.matMul(tf.randomUniform(a, -1, 1, 'float32', 1), tf.randomUniform(b, -1, 1, 'float32', 2))
+          return { shape: y.shape, values: [...y.dataSync()] }
+        }),
+      )
+    await tf.setBackend('cpu')
+    const cpu = run()
+    await tf.setBackend('tvn')
+    for (const [i, { shape, values }] of run().entries()) {
+      expect(shape).to.deep.equal(cpu[i]?.shape)
+      for (const [at, value] of values.entries()) expect(value).to.be.closeTo(cpu[i]?.values[at] as number, 1e-5)
+    }
+    for (const [a, b] of [
+      [
+        [2, 3, 5, 6],
+        [3, 2, 6, 7],
+      ],
+      [
+        [4, 5, 6],
+        [2, 2, 6, 7],
+      ],
+    ] as const)
+      expect(() => tf.matMul(tf.zeros([...a]), tf.zeros([...b]))).to.throw('could not be broadcast together')
+  })
+
+  it('keeps half a gigabyte of packed weights at most, whatever shapes come', async function () {
+    this.timeout(60_000)
+    await tf.setBackend('tvn')
+    const b = tf.ones([1024, 1024])
+    const before = process.memoryUsage().rss
+    for (let rows = 1; rows <= 400; rows++) {
+      tf.tidy(() => tf.matMul(tf.ones([rows, 1024]), b).dataSync())
+      await new Promise(setImmediate) // arrays are given back
+    }
+    expect((process.memoryUsage().rss - before) / 2 ** 20).to.be.lessThan(1300) // 400 copies are 1.6 GiB, and freed pages need not be given back at once
+    tf.dispose(b)
+    setThreadsCount(1) // which lets go of them
+    setThreadsCount(2)
   })
 
   it('says what threads may be', () => {

@@ -9,7 +9,7 @@ import { type Browser, chromium } from 'playwright-core'
 import { clipsOf, graphOf, weightsOf } from '../../bench/subjects.js'
 import { loadModel, Network } from '../../lib/index.js'
 import { native } from '../../lib/native.js'
-import { fromLayersModel, registerNativeBackend, toLayersModel } from '../../lib/tfjs/index.js'
+import { fromLayersModel, registerNativeBackend, tinyBlock, toLayersModel } from '../../lib/tfjs/index.js'
 import { tvn } from '../cli/run.js'
 import { temporaryFolder } from '../data/videos.js'
 import { randomBytes } from '../../bench/statistics.js'
@@ -72,6 +72,49 @@ describe('conversion to and from TensorFlow.js', () => {
       .to.throw('a Network')
       .with.property('code', 'ERR_ARGUMENT')
     expect(() => fromLayersModel(null as unknown as tf.LayersModel)).to.throw('a LayersModel')
+  })
+
+  it('refuses a model of our layers that computes something else than a network', () => {
+    const block = {
+      spatialType: 'std',
+      spatialKernel: 3,
+      spatialStride: 2,
+      temporalType: '1d',
+      temporalKernel: 3,
+      temporalStride: 1,
+      filters: 8,
+      expand: 0,
+      repeats: 1,
+      skip: false,
+      squeeze: 0,
+      contextGate: false,
+      nonLocal: 0,
+    } as const
+    const rescaling = () => tf.layers.rescaling({ scale: 1 / 127.5, offset: -1 })
+    const average = (size: number) => tf.layers.averagePooling3d({ poolSize: [2, size, size], strides: [2, size, size] })
+    const model = (layers: tf.layers.Layer[]) => tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [2, 8, 8, 3] }), ...layers] })
+    const right = (): tf.layers.Layer[] => [rescaling(), tinyBlock({ block, epsilon: 1e-5 }), average(4), tf.layers.flatten(), tf.layers.dense({ units: 5 })]
+    const { network, weights } = fromLayersModel(model(right()), { name: 'mine', fps: 5 })
+    expect([network.name, network.streams, weights.get('head.bias')?.length]).to.deep.equal(['mine', [{ frames: 2, size: 8, fps: 5 }], 5])
+    const wrong: Record<string, tf.layers.Layer[]> = {
+      'another epsilon': right().with(1, tinyBlock({ block, epsilon: 0.1 })),
+      'another rescaling': right().with(0, tf.layers.rescaling({ scale: 1 / 255 })),
+      'no rescaling': right().slice(1),
+      'a stem': right().toSpliced(1, 0, tf.layers.conv3d({ filters: 3, kernelSize: [1, 3, 3], padding: 'same' })),
+      'a pool between blocks': right()
+        .toSpliced(1, 0, tf.layers.averagePooling3d({ poolSize: [1, 2, 2], strides: [1, 2, 2] }))
+        .with(3, average(2)),
+      'an activation': right().with(4, tf.layers.dense({ units: 5, activation: 'softmax' })),
+      'no bias': right().with(4, tf.layers.dense({ units: 5, useBias: false })),
+      'two dense layers': [...right(), tf.layers.dense({ units: 5 })],
+      'no average': right().toSpliced(2, 1),
+      'a dropout that is none of ours': right().toSpliced(2, 0, tf.layers.gaussianNoise({ stddev: 1 })),
+    }
+    for (const [what, layers] of Object.entries(wrong))
+      expect(() => fromLayersModel(model(layers)), what)
+        .to.throw()
+        .with.property('code')
+        .that.is.oneOf(['ERR_ARGUMENT', 'ERR_MODEL_TENSOR'])
   })
 
   describe('tvn export --tfjs', () => {

@@ -212,6 +212,13 @@ describe('layers for TensorFlow.js', () => {
     expect((loaded.predict(x) as tf.Tensor).arraySync()).to.deep.equal((model.predict(x) as tf.Tensor).arraySync())
   })
 
+  it('give nothing for no clips', () => {
+    for (const layer of [conv2Plus1d({ filters: 4 }), depthwiseConv2Plus1d(), squeezeExcite(), contextGating(), nonLocal()]) {
+      const y = layer.apply(tf.zeros([0, 3, 4, 4, 4])) as tf.Tensor
+      expect(y.shape).to.deep.equal(layer.computeOutputShape([0, 3, 4, 4, 4]))
+    }
+  })
+
   it('says what is wrong in the words of TensorFlow.js', () => {
     const x4 = tf.zeros([2, 3, 4, 5])
     expect(() => conv2Plus1d({ filters: 4 }).apply(x4)).to.throw('expected ndim=5, found ndim=4')
@@ -224,6 +231,18 @@ describe('layers for TensorFlow.js', () => {
     expect(() => conv2Plus1d({ filters: 4, activation: 'rellu' })).to.throw('rellu')
     expect(() => conv2Plus1d({ filters: 4, kernelInitializer: 'heNormale' })).to.throw('Unknown initializer: heNormale')
     expect(() => tinyBlock({ block: {} as never })).to.throw('spatialType')
+    expect(() => (conv2Plus1d as unknown as () => void)()).to.throw('expected an object')
+    expect(() => squeezeExcite(null as never)).to.throw('but got null')
+    expect(() => conv2Plus1d({ filters: 1, batchNormalization: 'no' as never })).to.throw(`batchNormalization must be true or false, but got 'no'`)
+    expect(() =>
+      conv2Plus1d({ filters: 1 }).apply(
+        tf.tensor(
+          Array.from({ length: 27 }, () => 'a'),
+          [1, 3, 3, 3, 1],
+          'string',
+        ),
+      ),
+    ).to.throw('must be numeric tensor, but got string tensor')
     const disposed = tf.zeros([1, 3, 3, 3, 4])
     disposed.dispose()
     expect(() => layer.apply(disposed)).to.throw('disposed')

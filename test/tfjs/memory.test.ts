@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import '@tensorflow/tfjs-backend-wasm'
 import { expect } from 'chai'
+import { conv2Plus1d } from '../../lib/tfjs/index.js'
 import { conv, depthwise } from '../../lib/tfjs/kernels/convolution.js'
 import { activation, attention, gate, mean, pool } from '../../lib/tfjs/kernels/pointwise.js'
 import { batchNorm } from '../../lib/tfjs/kernels/batch-norm.js'
@@ -157,6 +158,23 @@ describe('memory of TensorFlow.js backends', () => {
     tf.dispose([x, w, y])
     await tf.setBackend('cpu')
     tf.removeBackend('stand-in')
+  })
+
+  it('holds whole numbers and booleans too, which layers take as floats on every backend', async () => {
+    for (const dtype of ['int32', 'bool'] as const) {
+      const results: number[][] = []
+      for (const backend of ['cpu', 'wasm']) {
+        await tf.setBackend(backend)
+        const clip = tf.tensor(
+          Array.from({ length: 2 * 4 * 36 * 3 }, (_, i) => i % 2),
+          [2, 4, 6, 6, 3],
+          dtype,
+        )
+        results.push([...(conv2Plus1d({ filters: 2, kernelInitializer: 'ones' }).apply(clip) as tf.Tensor).dataSync()])
+      }
+      expect(results[1]).to.deep.equal(results[0])
+      expect(results[0]?.[0]).to.be.greaterThan(10)
+    }
   })
 
   it('takes tensors that lie in another backend', async () => {

@@ -27,10 +27,12 @@ function multiply<A extends Transposition>(call: Call<A>, f: Function, bias: Flo
   const [rowsB, columnsB] = b.shape.slice(-2) as [number, number]
   const [m, k] = transposeA ? [columnsA, rowsA] : [rowsA, columnsA]
   const [inner, n] = transposeB ? [columnsB, rowsB] : [rowsB, columnsB]
-  const [batchesA, batchesB] = [tf.util.sizeFromShape(a.shape.slice(0, -2)), tf.util.sizeFromShape(b.shape.slice(0, -2))]
-  if (inner !== k || (transposeA && transposeB) || (batchesA !== batchesB && batchesA !== 1 && batchesB !== 1)) return undefined
+  const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)]
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(outerA, outerB)
+  const [batchesA, batchesB] = [tf.util.sizeFromShape(outerA), tf.util.sizeFromShape(outerB)]
+  const all = tf.util.sizeFromShape(outer)
+  if (inner !== k || (transposeA && transposeB) || ![1, all].includes(batchesA) || ![1, all].includes(batchesB)) return undefined
   if ((f !== 'none' || bias) && (transposeA || transposeB)) return undefined
-  const outer = batchesA >= batchesB ? a.shape.slice(0, -2) : b.shape.slice(0, -2)
   const [valuesA, valuesB] = [call.values('a'), call.values('b')]
   // one b for all: the rows of all a stand below each other
   const together = batchesB === 1 && !transposeA

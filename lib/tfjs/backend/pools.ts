@@ -64,7 +64,7 @@ function forward<A>(call: Call<A>, pool: Pool | undefined): tf.TensorInfo | unde
   const layer = pool && call.layers.find(pool.options)
   if (!layer) return undefined
   return call.output(pool.outShape, (y) => {
-    layer.forward([call.values('x')], [], y, false)
+    layer.forward([call.values('x')], [], y)
     return pool.options.pooling === 'avg' || !mayHoldNaN(y, call.threads)
   })
 }

@@ -1,15 +1,11 @@
 import type * as tf from '@tensorflow/tfjs'
 import { checkOneOf, checkOptions, wrong } from '../../check.js'
 import { TvnError } from '../../errors.js'
-import { volume } from '../../network/cost.js'
-import type { Graph } from '../../network/graph.js'
 import { Network } from '../../network/network.js'
 import type { NetworkJson } from '../../network/schema.js'
 import { type NetworkWithWeights, nativeModel, networkOfModel } from './native-model.js'
 import { plainModel } from './plain.js'
-
-/** By tensor name, as `model.weights` and `trainer.weights()` give them. */
-export type Weights = ReadonlyMap<string, Float32Array>
+import { checkWeights, type Weights } from './weights.js'
 
 export interface LayersModelOptions {
   /**
@@ -41,17 +37,6 @@ export function toLayersModel(network: Network, weights: Weights, options: Layer
   return model
 }
 
-function checkWeights(graph: Graph, weights: Weights): void {
-  for (const [name, shape] of Object.entries(graph.parameters)) {
-    const values: unknown = weights.get(name)
-    if (!(values instanceof Float32Array) || values.length !== volume(shape))
-      throw new TvnError(
-        'ERR_MODEL_TENSOR',
-        `${name}: expected ${volume(shape)} numbers in a Float32Array, got ${values instanceof Float32Array ? values.length : typeof values}`,
-      )
-  }
-}
-
 export interface FromLayersModelOptions {
   /** Default: the network's that it was made of, else the model's. */
   name?: string
@@ -71,3 +56,4 @@ export function fromLayersModel(model: tf.LayersModel, options: FromLayersModelO
 }
 
 export type { NetworkWithWeights } from './native-model.js'
+export type { Weights } from './weights.js'

@@ -5,9 +5,9 @@ import type { NetworkJson } from '../../network/schema.js'
 import { epsilon } from '../../onnx/fold-batch-norm.js'
 import { tinyBlock } from '../layers/index.js'
 import { TinyBlock } from '../layers/tiny-block.js'
-import type { Weights } from './index.js'
 import { shapeOf } from '../layers/video-layer.js'
 import { nameOf, temporalSoftmax } from './plain.js'
+import { checkWeights, type Weights } from './weights.js'
 
 /** As the trainer has it. */
 const momentum = 0.9
@@ -54,8 +54,8 @@ export interface NetworkWithWeights {
 }
 
 /**
- * The network and weights of a model of our layers, as toLayersModel makes it: a clip, perhaps a rescaling, tinyBlocks, an average over
- * the clip, perhaps a dropout, a dense layer. Throws ERR_ARGUMENT that names the layer which is none of these.
+ * The network and weights of a model of our layers, as nativeModel makes it. What a layer is must fit, and whether they are connected in that
+ * way and have those arguments is tried: the network must give the model's logits. Throws ERR_ARGUMENT.
  */
 export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly name: string; readonly fps: number }): NetworkWithWeights {
   const fail = (layer: string, what: string): never => {
@@ -73,8 +73,10 @@ export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly 
   for (const layer of model.layers) {
     const className = layer.getClassName()
     if (layer instanceof TinyBlock) blocks.push(layer)
-    else if (isHead(layer)) classes = layer.weights[1]?.shape[0] ?? 0
-    else if (!others.includes(className)) fail(layer.name, `is a layer of the class ${className}`)
+    else if (isHead(layer)) {
+      if (classes > 0) fail(layer.name, 'is a second dense layer')
+      classes = layer.weights[1]?.shape[0] ?? 0
+    } else if (!others.includes(className)) fail(layer.name, `is a layer of the class ${className}`)
     const pool = className === 'AveragePooling3D' ? (layer.getConfig() as { poolSize: number[] }).poolSize[0] : undefined
     if (pool === 1 && shapeOf((layer.input as tf.SymbolicTensor).shape)[1] !== 1) head = 'temporal-softmax'
     const names =
@@ -91,5 +93,28 @@ export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly 
     blocks: blocks.map(({ block }) => block),
     head,
   }
-  return { network: Network.parse(json), weights }
+  const network = Network.parse(json)
+  for (const leaf of ['weight', 'bias']) if (!weights.has(`head.${leaf}`)) fail(model.name, `its dense layer has no ${leaf}`)
+  checkWeights(network.graph({ classes }), weights)
+  requireSameLogits(model, nativeModel(network, weights, classes))
+  return { network, weights }
+}
+
+/** Tries one clip. Disposes of the second. */
+function requireSameLogits(model: tf.LayersModel, ours: tf.LayersModel): void {
+  const difference = tf.tidy(() => {
+    const clip = tf.randomUniform((model.inputs[0] as tf.SymbolicTensor).shape.map((extent) => extent ?? 1) as number[], 0, 255, 'float32', 1)
+    const [want, got] = [model, ours].map((of) => (of.predict(clip) as tf.Tensor).reshape([-1])) as [tf.Tensor, tf.Tensor]
+    if (want.size !== got.size) return Number.POSITIVE_INFINITY
+    return got.sub(want).abs().max().div(want.abs().max().maximum(1e-6)).dataSync()[0] as number
+  })
+  ours.dispose()
+  if (!(difference < 1e-3))
+    throw new TvnError(
+      'ERR_ARGUMENT',
+      `${model.name}: a network of its blocks gives other logits (up to ${(100 * difference).toPrecision(2)} % of the largest)`,
+      {
+        hint: `expected, in this order: rescaling({ scale: 1 / 127.5, offset: -1 }), tinyBlocks with epsilon ${epsilon}, an average over the clip, a dense layer without activation`,
+      },
+    )
 }

@@ -27,7 +27,7 @@ export function defineLayerKernel({ kernelName, inputs: names, options, outputSh
     kernelName,
     inputs: names,
     shapes: (inputs, attributes) => [outputShape?.(shapesOf(inputs)) ?? options(shapesOf(inputs), attributes).y],
-    run: (values, [y], { inputs, attributes }) => findLayer(options(shapesOf(inputs), attributes)).forward(values, [], y as Float32Array, false),
+    run: (values, [y], { inputs, attributes }) => findLayer(options(shapesOf(inputs), attributes)).forward(values, [], y as Float32Array),
     gradient: {
       inputsToSave: keeps.inputs ? [...names] : [],
       outputsToSave: [keeps.output],

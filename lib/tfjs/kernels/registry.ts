@@ -32,9 +32,17 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(
 ): T {
   const backendName = tf.getBackend()
   if (!tf.getKernel(kernelName, backendName)) register(definitions.get(kernelName) as KernelDefinition, backendName)
-  const present = Object.fromEntries(Object.entries(inputs).filter(([, x]) => x !== undefined)) as tf.NamedTensorMap
-  for (const x of Object.values(present)) if (x.isDisposed) throw new Error('Tensor is disposed.')
+  const present: tf.NamedTensorMap = {}
+  for (const [name, x] of Object.entries(inputs)) if (x !== undefined) present[name] = numbers(x, name, kernelName)
   return tf.engine().runKernel(kernelName, present, attributes) as T
+}
+
+/** As floats, whatever numbers they are. */
+function numbers(x: tf.Tensor, name: string, kernelName: string): tf.Tensor {
+  if (x.isDisposed) throw new Error('Tensor is disposed.')
+  if (x.dtype === 'float32') return x
+  if (x.dtype === 'int32' || x.dtype === 'bool') return x.toFloat()
+  throw new Error(`Argument '${name}' passed to '${kernelName}' must be numeric tensor, but got ${x.dtype} tensor`)
 }
 
 function register({ kernelName, inputs: names, shapes, run }: KernelDefinition, backendName: string): void {
@@ -51,6 +59,8 @@ function register({ kernelName, inputs: names, shapes, run }: KernelDefinition, 
         present.map((name) => named[name] as tf.TensorInfo),
         outputs,
         (values, results) => {
+          const empty = present.some((name) => named[name]?.shape[0] === 0)
+          if (empty) return results.forEach((result) => result.fill(0)) // no clips: no results, and gradients of weights are 0
           const all = names.map((name) => (named[name] ? (values[present.indexOf(name)] as Float32Array) : null))
           run(all, results, { inputs: named, attributes, backend: backend as tf.KernelBackend })
         },

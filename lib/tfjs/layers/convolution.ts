@@ -77,6 +77,8 @@ abstract class Factorised extends VideoLayer {
       throw new Error(`${this.getClassName()}: padding must be 'valid' or 'same', but got ${inspect(args.padding)}.`)
     this.useBias = args.useBias ?? true
     this.#batchNormalization = args.batchNormalization ?? false
+    for (const [name, value] of Object.entries({ useBias: this.useBias, batchNormalization: this.#batchNormalization }))
+      if (typeof value !== 'boolean') throw new Error(`${this.getClassName()}: ${name} must be true or false, but got ${inspect(value)}.`)
     this.#kernelInitializer = initializer(args.kernelInitializer ?? 'glorotNormal')
     this.#biasInitializer = initializer(args.biasInitializer ?? 'zeros')
     this.#kernelRegularizer = regularizer(args.kernelRegularizer)

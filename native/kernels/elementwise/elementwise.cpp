@@ -9,6 +9,7 @@ namespace tvn {
 namespace avx2 {
 UnaryKernel unary;
 BinaryKernel binary;
+FingerprintKernel fingerprint;
 CompareKernel compare;
 SelectKernel select;
 ClipKernel clip;
@@ -16,6 +17,7 @@ ClipKernel clip;
 namespace avx512 {
 UnaryKernel unary;
 BinaryKernel binary;
+FingerprintKernel fingerprint;
 CompareKernel compare;
 SelectKernel select;
 ClipKernel clip;
@@ -29,6 +31,11 @@ void binary_reference(const Broadcast& s, const BinaryArgs& a, ThreadPool&) { re
 void compare_reference(int64_t size, const CompareArgs& a, ThreadPool&) { reference::compare(size, a); }
 void select_reference(int64_t size, const SelectArgs& a, ThreadPool&) { reference::select(size, a); }
 void clip_reference(int64_t size, const ClipArgs& a, ThreadPool&) { reference::clip(size, a); }
+constexpr Kernel<FingerprintKernel> fingerprint_list[] = {
+    {"fingerprint_f32_avx512", Isa::avx512, avx512::fingerprint},
+    {"fingerprint_f32_avx2", Isa::avx2, avx2::fingerprint},
+    {"fingerprint_f32_reference", Isa::reference, reference::fingerprint},
+};
 constexpr Kernel<CompareKernel> compare_list[] = {
     {"compare_f32_avx512", Isa::avx512, avx512::compare},
     {"compare_f32_avx2", Isa::avx2, avx2::compare},
@@ -58,6 +65,7 @@ constexpr Kernel<BinaryKernel> binary_list[] = {
 
 }  // namespace
 
+std::span<const Kernel<FingerprintKernel>> fingerprint_kernels() { return fingerprint_list; }
 std::span<const Kernel<CompareKernel>> compare_kernels() { return compare_list; }
 std::span<const Kernel<SelectKernel>> select_kernels() { return select_list; }
 std::span<const Kernel<ClipKernel>> clip_kernels() { return clip_list; }

@@ -91,6 +91,10 @@ struct ClipArgs {
 using UnaryKernel = void(int64_t size, const UnaryArgs&, ThreadPool&);
 using BinaryKernel = void(const Broadcast&, const BinaryArgs&, ThreadPool&);
 
+/** A number of 64 bits that changes whenever one element does, and almost always when more do. */
+using FingerprintKernel = uint64_t(const float* x, int64_t size);
+std::span<const Kernel<FingerprintKernel>> fingerprint_kernels();
+
 using CompareKernel = void(int64_t size, const CompareArgs&, ThreadPool&);
 using SelectKernel = void(int64_t size, const SelectArgs&, ThreadPool&);
 using ClipKernel = void(int64_t size, const ClipArgs&, ThreadPool&);

@@ -1,7 +1,7 @@
 // Vector bodies of the elementwise functions.
 #include "core/simd/math.inl"
 #include "core/simd/stream.inl"
-#include "kernels/elementwise/elementwise.h"
+#include "kernels/elementwise/elementwise_reference.h"
 
 namespace tvn::TVN_ISA {
 namespace {
@@ -156,6 +156,24 @@ void compare(int64_t size, const CompareArgs& args, ThreadPool& pool) {
       });
     });
   });
+}
+
+uint64_t fingerprint(const float* x, int64_t size) {
+  using reference::fingerprint_factor;
+  using reference::fingerprint_lanes;
+  uint32_t h[fingerprint_lanes] = {};
+  const int64_t whole = size / fingerprint_lanes * fingerprint_lanes;
+  for (int64_t i = 0; i < whole; i += fingerprint_lanes) {
+    uint32_t words[fingerprint_lanes];
+    std::memcpy(words, x + i, sizeof words);
+    for (int k = 0; k < fingerprint_lanes; k++) h[k] = (h[k] ^ words[k]) * fingerprint_factor + 1;
+  }
+  for (int64_t i = whole; i < size; i++) {
+    uint32_t word;
+    std::memcpy(&word, x + i, sizeof word);
+    h[i - whole] = (h[i - whole] ^ word) * fingerprint_factor + 1;
+  }
+  return reference::fingerprint_of_lanes(h, size);
 }
 
 void select(int64_t size, const SelectArgs& args, ThreadPool& pool) {

@@ -1,6 +1,7 @@
 // Reference kernels of elementwise functions.
 #pragma once
 
+#include <bit>
 #include <cmath>
 
 #include "kernels/elementwise/elementwise.h"
@@ -49,6 +50,24 @@ bool apply(Comparison function, Real a, Real b) {
     case Comparison::not_equal: return a != b;
   }
   return false;
+}
+
+/** Lanes of 32 bits, each step of which can be undone; whatever changes one element changes its lane. */
+constexpr int fingerprint_lanes = 64;
+constexpr uint32_t fingerprint_factor = 0x9e3779b1u;
+/** Never a function of its own: vector bodies use it too, and the linker must not keep a copy with their instructions. */
+__attribute__((always_inline)) inline uint64_t fingerprint_of_lanes(const uint32_t (&lanes)[fingerprint_lanes], int64_t size) {
+  uint64_t h = static_cast<uint64_t>(size);
+  for (const uint32_t lane : lanes) h = ((h ^ lane) * 0x9e3779b97f4a7c15u) ^ (h >> 29);
+  return h;
+}
+inline uint64_t fingerprint(const float* x, int64_t size) {
+  uint32_t lanes[fingerprint_lanes] = {};
+  for (int64_t i = 0; i < size; i++) {
+    uint32_t& lane = lanes[i % fingerprint_lanes];
+    lane = (lane ^ std::bit_cast<uint32_t>(x[i])) * fingerprint_factor + 1;
+  }
+  return fingerprint_of_lanes(lanes, size);
 }
 
 inline void compare(int64_t size, const CompareArgs& k) {

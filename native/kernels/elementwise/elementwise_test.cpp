@@ -135,6 +135,29 @@ TEST(Binary, IsTheReferenceHoweverItIsBroadcast) {
   }
 }
 
+TEST(Fingerprint, IsTheReferenceAndChangesWithEveryElement) {
+  Random random;
+  for_each_kernel(fingerprint_kernels(), [&](const Kernel<FingerprintKernel>& kernel) {
+    for (const int64_t size : hostile_sizes) {
+      GuardedBuffer<float> x = random.buffer(size, 1);
+      const uint64_t before = kernel.run(x.data(), size);
+      EXPECT_EQ(before, reference::fingerprint(x.data(), size));
+      for (int64_t i = 0; i < size; i += std::max<int64_t>(1, size / 50)) {
+        const float value = x[static_cast<size_t>(i)];
+        x[static_cast<size_t>(i)] = std::nextafter(value, 2.0f);
+        EXPECT_NE(kernel.run(x.data(), size), before) << i;
+        x[static_cast<size_t>(i)] = value;
+      }
+      EXPECT_EQ(kernel.run(x.data(), size), before);
+      if (size > 1) {
+        const bool same = x[0] == x[1];
+        std::swap(x[0], x[1]);
+        EXPECT_EQ(kernel.run(x.data(), size) == before, same) << "the order counts";
+      }
+    }
+  });
+}
+
 TEST(Compare, IsTheReference) {
   Random random;
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
