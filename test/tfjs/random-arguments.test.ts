@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { expect } from 'chai'
 import { Random } from '../../lib/random.js'
 import { contextGating, conv2Plus1d, depthwiseConv2Plus1d, nonLocal, setThreadsCount, squeezeExcite, tinyBlock } from '../../lib/tfjs/index.js'
+import { difference, fillWeights, stockLayer } from './stock-layers.js'
 
 const odd: readonly unknown[] = [
   0,
@@ -87,7 +88,7 @@ function clipFor(make: Maker): tf.Tensor {
   const shape = [make.pick([1, 2]), make.pick([1, 2, 3, 5]), make.pick([1, 2, 3, 6, 7]), make.pick([1, 2, 3, 5]), make.pick([1, 2, 3, 8])]
   if (make.chance(0.03)) shape[make.pick([0, 1, 2, 3, 4])] = 0
   if (make.chance(0.03)) shape.pop()
-  if (make.chance(0.03)) return tf.zeros(shape, make.pick(['int32', 'bool'] as const))
+  if (make.chance(0.03)) return tf.randomUniform(shape, 0, 2, 'int32', 1).cast(make.pick(['int32', 'bool'] as const))
   const x = tf.randomUniform(shape, -1, 1, 'float32', 1)
   if (make.chance(0.02)) x.dispose()
   return x
@@ -100,8 +101,8 @@ describe('random arguments to the layers for TensorFlow.js', function () {
     await tf.setBackend('cpu')
   })
 
-  it('give finite results or an error in words, 10,000 times', () => {
-    const outcomes = { results: 0, gradients: 0, errors: new Set<string>() }
+  it('give what stock ops give or an error in words, 10,000 times', () => {
+    const outcomes = { results: 0, compared: 0, gradients: 0, errors: new Set<string>() }
     for (let i = 0; i < 10_000; i++) {
       const make = new Maker(i)
       const name = make.pick(Object.keys(layers))
@@ -112,6 +113,12 @@ describe('random arguments to the layers for TensorFlow.js', function () {
         const y = layer.apply(x) as tf.Tensor
         expect(y.shape, `seed ${i}: ${name}`).to.deep.equal(layer.computeOutputShape(x.shape))
         expect(y.dataSync().every(Number.isFinite), `seed ${i}: ${name}`).to.equal(true)
+        if (name !== 'tinyBlock' && x.size > 0) {
+          fillWeights(layer)
+          const input = x.toFloat()
+          expect(difference(layer.call(input, {}) as tf.Tensor, stockLayer(layer, input, false), 0.1), `seed ${i}: ${name}`).to.be.lessThan(1e-4)
+          outcomes.compared++
+        }
         outcomes.results++
         if (make.chance(0.3)) {
           const dx = tf.grad((input: tf.Tensor) => layer.call(input, { training: make.chance(0.5) }) as tf.Tensor)(x)
@@ -128,6 +135,7 @@ describe('random arguments to the layers for TensorFlow.js', function () {
       tf.engine().endScope()
     }
     expect(outcomes.results).to.be.greaterThan(4000)
+    expect(outcomes.compared).to.be.greaterThan(3000)
     expect(outcomes.gradients).to.be.greaterThan(1000)
     expect(outcomes.errors.size).to.be.greaterThan(10)
   })

@@ -4,7 +4,7 @@ import { GraphBuilder, type Value } from '../../network/graph-builder.js'
 import { runGraph } from '../graph.js'
 import { type Kwargs, type LayerArgs, type LayerVariable, type NormArgs, shapeOf, tensorOf, VideoLayer } from './video-layer.js'
 
-/** An extent that is not known when a layer is built; weights do not depend on it. */
+/** An extent that is not known when a layer is built: large enough for every part of a block to be there. */
 const anyExtent = 64
 
 /** A layer that is a part of a network's graph: the graph says which weights it has, and our kernels run it. */
