@@ -13,7 +13,7 @@ const core = require('jasmine-core')
 const jasmine = core.boot(core)
 Object.assign(globalThis, core.interface(jasmine, jasmine.getEnv()), { jasmine })
 registerNativeBackend({ threads: 2 })
-registerKernels(nativeLayers(), 0) // small tensors too
+registerKernels(nativeLayers(), { elements: 0, row: 0 }) // small tensors too
 ;(globalThis as { testedBackend?: string }).testedBackend = backend
 
 const env = jasmine.getEnv()

@@ -40,20 +40,23 @@ export function registerNativeBackend({ threads }: NativeBackendOptions = {}): v
       priority,
     )
   }
-  registerKernels(nativeLayers(), leastElements)
+  registerKernels(nativeLayers(), { elements: 512, row: 16 })
 }
 
-/** Of what is done element by element: fewer are done sooner than they are handed over. */
-const leastElements = 512
+/** What is smaller is done sooner than it is handed over: elements of a tensor, of a row that is copied. */
+interface Least {
+  readonly elements: number
+  readonly row: number
+}
 
 /** All kernels of the backend, in place of those that it has. */
-export function registerKernels(layers: NativeLayers, least: number): void {
+export function registerKernels(layers: NativeLayers, least: Least): void {
   for (const { kernelName } of tf.getKernelsForBackend(backendName)) tf.unregisterKernel(kernelName, backendName)
   tf.copyRegisteredKernels('cpu', backendName)
   registerConvolutions(layers)
   registerPools(layers)
   registerMatrices(layers)
-  registerElementwise(layers, least)
-  registerMasks(layers, least)
-  registerCopies(layers)
+  registerElementwise(layers, least.elements)
+  registerMasks(layers, least.elements)
+  registerCopies(layers, least.row)
 }
