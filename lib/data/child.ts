@@ -66,7 +66,10 @@ export class Child<Question extends object, Answer> {
       const onExit = (code: number | null, killed: string | null): void => fail('crash', killed ?? `exit code ${code}`)
       const onAbort = (): void => fail('abort')
       const timeout = seconds === undefined ? undefined : setTimeout(() => fail('time'), seconds * 1000)
-      const memory = memoryBytes === undefined ? undefined : setInterval(() => residentBytes(child.pid) > memoryBytes && fail('memory'), memoryCheckMs)
+      const checkMemory = (): void => {
+        if (memoryBytes !== undefined && residentBytes(child.pid) > memoryBytes) fail('memory')
+      }
+      const memory = memoryBytes === undefined ? undefined : setInterval(checkMemory, memoryCheckMs)
       const done = (result: Answer | ChildEnded): void => {
         clearTimeout(timeout)
         clearInterval(memory)
@@ -79,6 +82,7 @@ export class Child<Question extends object, Answer> {
       if (signal?.aborted) onAbort()
       // a child that is gone tells its exit, with the signal, just after this fails
       else child.send(question, (error) => error && setTimeout(() => fail('crash', error.message), 100))
+      checkMemory() // it may have grown before
     })
     this.#unref()
     return answer
