@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs'
 import type { NativeLayers } from '../native-layers.js'
 import { type Call, registerKernel } from './kernel.js'
 
-/** Tile, PadV2, Concat and Slice where whole rows are copied, of at least so many elements: shorter ones are copied sooner one by one. */
+/** Tile, PadV2, Concat, Slice and Transpose where whole rows are copied, of at least so many elements: shorter ones are copied sooner one by one. */
 export function registerCopies(layers: NativeLayers, leastRow: number): void {
   registerKernel<tf.ConcatAttrs>('Concat', layers, (call) => concat(call, leastRow))
   registerKernel<tf.SliceAttrs>('Slice', layers, (call) => slice(call, leastRow))
+  registerKernel<tf.TransposeAttrs>('Transpose', layers, (call) => transpose(call, leastRow))
   registerKernel<tf.TileAttrs>('Tile', layers, tile)
   registerKernel<tf.PadV2Attrs>('PadV2', layers, pad)
 }
@@ -63,6 +64,28 @@ function slice(call: Call<tf.SliceAttrs>, leastRow: number): tf.TensorInfo | und
       for (let i = 0; i < last; i++) from += ((index[i] as number) + (begin[i] as number)) * (steps[i] as number)
       y.set(x.subarray(from, from + row), to)
       advance(index, size)
+    }
+  })
+}
+
+/** Rows of the last axes that stay where they are; the same data where all that move have one element. */
+function transpose(call: Call<tf.TransposeAttrs>, leastRow: number): tf.TensorInfo | undefined {
+  const { shape } = call.input('x')
+  const { perm } = call.attrs
+  const outShape = perm.map((axis) => shape[axis] as number)
+  const moving = perm.filter((axis) => shape[axis] !== 1)
+  if (moving.every((axis, i) => i === 0 || axis > (moving[i - 1] as number))) return call.run('Reshape', { x: call.input('x') }, { shape: outShape })
+  const outer = perm.findLastIndex((axis, i) => axis !== i) + 1
+  const row = sizeOf(shape.slice(outer))
+  if (row < leastRow) return undefined
+  const x = call.values('x')
+  const steps = perm.map((axis) => sizeOf(shape.slice(axis + 1)))
+  return call.output(outShape, (y) => {
+    const index = Array<number>(outer).fill(0) // of a row of y
+    for (let to = 0; to < y.length; to += row) {
+      const from = index.reduce((sum, at, i) => sum + at * (steps[i] as number), 0)
+      y.set(x.subarray(from, from + row), to)
+      advance(index, outShape)
     }
   })
 }
