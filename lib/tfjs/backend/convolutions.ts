@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
-import type { Int3 } from '../../network/ops.generated.js'
 import type { LayerOptions, NativeLayers } from '../native-layers.js'
 import { activationOf, type Fusion } from './fusion.js'
+import { type WindowedLayer, windowedLayer2d, windowedLayer3d } from './geometry.js'
 import { type Call, registerKernel } from './kernel.js'
 
 const { backend_util } = tf
@@ -42,12 +42,6 @@ export function registerConvolutions(layers: NativeLayers): void {
   )
 }
 
-/** What a layer computes, and the shape that TensorFlow.js gives its result. */
-export interface Convolution {
-  readonly options: LayerOptions
-  readonly outShape: readonly number[]
-}
-
 type Conv2DGeometry = Pick<tf.Conv2DAttrs, 'strides' | 'pad' | 'dataFormat' | 'dimRoundingMode'> & { readonly dilations?: tf.Conv2DAttrs['dilations'] }
 type DepthwiseGeometry = Pick<tf.DepthwiseConv2dNativeAttrs, 'strides' | 'pad' | 'dimRoundingMode'> & {
   readonly dilations?: tf.DepthwiseConv2dNativeAttrs['dilations']
@@ -59,7 +53,7 @@ function conv2d(
   x: readonly number[],
   filter: readonly number[],
   { strides, pad, dataFormat, dilations, dimRoundingMode }: Conv2DGeometry,
-): Convolution | undefined {
+): WindowedLayer | undefined {
   if ((dataFormat ?? 'NHWC') !== 'NHWC') return undefined
   const info = backend_util.computeConv2DInfo(
     x as [number, number, number, number],
@@ -71,11 +65,11 @@ function conv2d(
     false,
     'channelsLast',
   )
-  return info.inChannels === info.filterShape[2] ? ofInfo('conv', info, info.filterShape[3]) : undefined
+  return info.inChannels === info.filterShape[2] && !isDilated(info) ? windowedLayer2d({ op: 'conv' }, info, info.filterShape[3]) : undefined
 }
 
 /** Undefined also where a channel has several filters. */
-function depthwise(x: readonly number[], filter: readonly number[], geometry: DepthwiseGeometry): Convolution | undefined {
+function depthwise(x: readonly number[], filter: readonly number[], geometry: DepthwiseGeometry): WindowedLayer | undefined {
   const { strides, pad, dilations, dimRoundingMode, dataFormat } = geometry
   if ((dataFormat ?? 'NHWC') !== 'NHWC' || filter[3] !== 1) return undefined
   const info = backend_util.computeConv2DInfo(
@@ -87,46 +81,21 @@ function depthwise(x: readonly number[], filter: readonly number[], geometry: De
     dimRoundingMode,
     true,
   )
-  return ofInfo('depthwise', info, info.inChannels)
+  return isDilated(info) ? undefined : windowedLayer2d({ op: 'depthwise' }, info, info.inChannels)
 }
 
-function ofInfo(op: 'conv' | 'depthwise', info: tf.backend_util.Conv2DInfo, channels: number): Convolution | undefined {
-  if (info.dilationHeight !== 1 || info.dilationWidth !== 1) return undefined
-  const { batchSize: n } = info
-  return {
-    options: {
-      op,
-      x: [[n, 1, info.inHeight, info.inWidth, info.inChannels]],
-      y: [n, 1, info.outHeight, info.outWidth, channels],
-      kernel: [1, info.filterHeight, info.filterWidth],
-      stride: [1, info.strideHeight, info.strideWidth],
-      pad: [0, info.padInfo.top, info.padInfo.left],
-    },
-    outShape: info.outShape,
-  }
-}
+const isDilated = ({ dilationHeight, dilationWidth }: tf.backend_util.Conv2DInfo | tf.backend_util.Conv3DInfo) => dilationHeight !== 1 || dilationWidth !== 1
 
 type Conv3DGeometry = Pick<tf.Conv3DAttrs, 'strides' | 'pad'> & Partial<Pick<tf.Conv3DAttrs, 'dataFormat' | 'dilations'>>
 type Shape5 = [number, number, number, number, number]
 
-export function conv3d(x: readonly number[], filter: readonly number[], { strides, pad, dilations, dataFormat }: Conv3DGeometry): Convolution | undefined {
+function conv3d(x: readonly number[], filter: readonly number[], { strides, pad, dilations, dataFormat }: Conv3DGeometry): WindowedLayer | undefined {
   if ((dataFormat ?? 'NDHWC') !== 'NDHWC') return undefined
   const info = backend_util.computeConv3DInfo(x as Shape5, filter as Shape5, strides, dilations ?? 1, pad)
-  if (info.dilationDepth !== 1 || info.dilationHeight !== 1 || info.dilationWidth !== 1) return undefined
-  return {
-    options: {
-      op: 'conv',
-      x: [[...x]],
-      y: [info.batchSize, info.outDepth, info.outHeight, info.outWidth, info.outChannels],
-      kernel: [info.filterDepth, info.filterHeight, info.filterWidth] as Int3,
-      stride: [info.strideDepth, info.strideHeight, info.strideWidth] as Int3,
-      pad: [info.padInfo.front, info.padInfo.top, info.padInfo.left] as Int3,
-    },
-    outShape: info.outShape,
-  }
+  return info.dilationDepth !== 1 || isDilated(info) ? undefined : windowedLayer3d({ op: 'conv' }, info)
 }
 
-function forward<A>(call: Call<A>, convolution: Convolution | undefined): tf.TensorInfo | undefined {
+function forward<A>(call: Call<A>, convolution: WindowedLayer | undefined): tf.TensorInfo | undefined {
   if (!convolution) return undefined
   const { dataId } = call.input('filter')
   return call.output(convolution.outShape, (y) =>
@@ -134,20 +103,20 @@ function forward<A>(call: Call<A>, convolution: Convolution | undefined): tf.Ten
   )
 }
 
-function dataGradient<A>(call: Call<A>, convolution: Convolution | undefined, inputShape: readonly number[]): tf.TensorInfo | undefined {
+function dataGradient<A>(call: Call<A>, convolution: WindowedLayer | undefined, inputShape: readonly number[]): tf.TensorInfo | undefined {
   const layer = convolution && call.layers.find({ ...convolution.options, training: true })
   if (!layer || call.values('dy').length !== tf.util.sizeFromShape([...convolution.options.y])) return undefined
   return call.output(inputShape, (dx) => layer.backward([null], null, call.values('dy'), [call.values('filter'), null], [dx], [null, null]))
 }
 
-function filterGradient<A>(call: Call<A>, convolution: Convolution | undefined, filterShape: readonly number[]): tf.TensorInfo | undefined {
+function filterGradient<A>(call: Call<A>, convolution: WindowedLayer | undefined, filterShape: readonly number[]): tf.TensorInfo | undefined {
   const layer = convolution && call.layers.find({ ...convolution.options, training: true })
   if (!layer) return undefined
   return call.output(filterShape, (dw) => layer.backward([call.values('x')], null, call.values('dy'), [null, null], [null], [dw, null]))
 }
 
 /** Bias of one value a channel, and a function. */
-function fused<A>(call: Call<A>, convolution: Convolution | undefined, fusion: Fusion): tf.TensorInfo | undefined {
+function fused<A>(call: Call<A>, convolution: WindowedLayer | undefined, fusion: Fusion): tf.TensorInfo | undefined {
   const bias = call.inputs.bias
   const activation = activationOf(fusion)
   if (!convolution || !activation || (bias && tf.util.sizeFromShape(bias.shape) !== convolution.options.y[4])) return undefined

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { native } from '../../native.js'
 import type { Int3, Pooling } from '../../network/ops.generated.js'
 import type { LayerOptions, NativeLayers } from '../native-layers.js'
+import { type WindowedLayer, windowedLayer2d, windowedLayer3d } from './geometry.js'
 import { type Call, registerKernel } from './kernel.js'
 
 const { backend_util } = tf
@@ -18,49 +19,22 @@ export function registerPools(layers: NativeLayers): void {
   registerKernel<tf.AvgPool3DGradAttrs>('AvgPool3DGrad', layers, (call) => averageGradient(call, pool3d('avg', call.input('input').shape, call.attrs)))
 }
 
-interface Pool {
-  readonly options: LayerOptions
-  readonly outShape: readonly number[]
-}
 type Pool2DGeometry = Pick<tf.MaxPoolAttrs, 'filterSize' | 'strides' | 'pad' | 'dimRoundingMode'>
 type Pool3DGeometry = Pick<tf.MaxPool3DAttrs, 'filterSize' | 'strides' | 'pad' | 'dimRoundingMode'> & { readonly dataFormat?: 'NDHWC' | 'NCDHW' }
 
-function pool2d(pooling: Pooling, x: readonly number[], { filterSize, strides, pad, dimRoundingMode }: Pool2DGeometry): Pool {
+function pool2d(pooling: Pooling, x: readonly number[], { filterSize, strides, pad, dimRoundingMode }: Pool2DGeometry): WindowedLayer {
   const info = backend_util.computePool2DInfo(x as [number, number, number, number], filterSize, strides, 1, pad, dimRoundingMode)
-  const { batchSize: n, inChannels: c } = info
-  return {
-    options: {
-      op: 'pool',
-      pooling,
-      x: [[n, 1, info.inHeight, info.inWidth, c]],
-      y: [n, 1, info.outHeight, info.outWidth, c],
-      kernel: [1, info.filterHeight, info.filterWidth],
-      stride: [1, info.strideHeight, info.strideWidth],
-      pad: [0, info.padInfo.top, info.padInfo.left],
-    },
-    outShape: info.outShape,
-  }
+  return windowedLayer2d({ op: 'pool', pooling }, info, info.inChannels)
 }
 
 /** Undefined where channels are in front. */
-function pool3d(pooling: Pooling, x: readonly number[], { filterSize, strides, pad, dimRoundingMode, dataFormat }: Pool3DGeometry): Pool | undefined {
+function pool3d(pooling: Pooling, x: readonly number[], { filterSize, strides, pad, dimRoundingMode, dataFormat }: Pool3DGeometry): WindowedLayer | undefined {
   if ((dataFormat ?? 'NDHWC') !== 'NDHWC') return undefined
   const info = backend_util.computePool3DInfo(x as [number, number, number, number, number], filterSize, strides, 1, pad, dimRoundingMode)
-  return {
-    options: {
-      op: 'pool',
-      pooling,
-      x: [[...x]],
-      y: [info.batchSize, info.outDepth, info.outHeight, info.outWidth, info.outChannels],
-      kernel: [info.filterDepth, info.filterHeight, info.filterWidth],
-      stride: [info.strideDepth, info.strideHeight, info.strideWidth],
-      pad: [info.padInfo.front, info.padInfo.top, info.padInfo.left],
-    },
-    outShape: info.outShape,
-  }
+  return windowedLayer3d({ op: 'pool', pooling }, info)
 }
 
-function forward<A>(call: Call<A>, pool: Pool | undefined): tf.TensorInfo | undefined {
+function forward<A>(call: Call<A>, pool: WindowedLayer | undefined): tf.TensorInfo | undefined {
   const layer = pool && call.layers.find(pool.options)
   if (!layer) return undefined
   return call.output(pool.outShape, (y) => {
@@ -76,7 +50,7 @@ function mayHoldNaN(values: Float32Array, threads: number): boolean {
   return Number.isNaN(sum[0])
 }
 
-function maxGradient<A>(call: Call<A>, pool: Pool | undefined): tf.TensorInfo | undefined {
+function maxGradient<A>(call: Call<A>, pool: WindowedLayer | undefined): tf.TensorInfo | undefined {
   const layer = pool && call.layers.find({ ...pool.options, training: true })
   if (!layer) return undefined
   const y = call.values('output')
@@ -88,7 +62,7 @@ function maxGradient<A>(call: Call<A>, pool: Pool | undefined): tf.TensorInfo | 
  * TensorFlow.js's gradient divides by the size of the whole window, also where a part of it is padding; ours by the number of elements that
  * were averaged. As the result is to be the cpu backend's, dy is multiplied by what is between them.
  */
-function averageGradient<A>(call: Call<A>, pool: Pool | undefined): tf.TensorInfo | undefined {
+function averageGradient<A>(call: Call<A>, pool: WindowedLayer | undefined): tf.TensorInfo | undefined {
   const layer = pool && call.layers.find({ ...pool.options, training: true })
   if (!layer) return undefined
   const shares = realShares(pool.options)

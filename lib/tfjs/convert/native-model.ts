@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { TvnError } from '../../errors.js'
 import { Network } from '../../network/network.js'
-import type { NetworkJson } from '../../network/schema.js'
+import { type NetworkJson, networkFormat } from '../../network/schema.js'
 import { epsilon } from '../../onnx/fold-batch-norm.js'
 import { tinyBlock } from '../layers/index.js'
 import { TinyBlock } from '../layers/tiny-block.js'
@@ -28,25 +28,26 @@ export function nativeModel(network: Network, weights: Weights, classes: number)
   const frame = network.head === 'mean' ? scores : temporalSoftmax(scores, [t, 1, 1, classes])
   const logits = tf.layers.reshape({ targetShape: [classes], name: 'logits' }).apply(frame) as tf.SymbolicTensor
   const model = tf.model({ inputs: input, outputs: logits, name: nameOf(network) })
-  for (const layer of model.layers) setWeights(layer, (name) => weights.get(name) as Float32Array)
+  let block = -1
+  for (const layer of model.layers) {
+    if (layer instanceof TinyBlock) block++
+    const names = tensorNames(layer, block)
+    const values = names.map((name, i) => tf.tensor(weights.get(name) as Float32Array, (layer.weights[i] as tf.LayerVariable).shape as number[]))
+    layer.setWeights(values)
+    tf.dispose(values)
+  }
   return model
 }
 
-/** Tensor names of the model file for the weights of a layer, in its order. */
-function tensorNames(layer: tf.layers.Layer): string[] {
-  if (layer instanceof TinyBlock) return layer.parameterNames.map((name) => `${layer.name}${name.slice(name.indexOf('.'))}`)
+/** Tensor names of the model file for the weights of a layer, in its order; blocks come in the order of their numbers. */
+function tensorNames(layer: tf.layers.Layer, block: number): string[] {
+  if (layer instanceof TinyBlock) return layer.parameterNames.map((name) => `blocks.${block}${name.slice(name.indexOf('.'))}`)
   return isHead(layer) ? ['head.weight', 'head.bias'] : []
 }
 
 const isHead = (layer: tf.layers.Layer) => ['Dense', 'Conv3D'].includes(layer.getClassName())
 /** What stands between them has no weights. */
 const others = ['InputLayer', 'Rescaling', 'AveragePooling3D', 'Dropout', 'Reshape', 'Flatten', 'Permute', 'Softmax', 'Multiply', 'GlobalAveragePooling1D']
-
-function setWeights(layer: tf.layers.Layer, read: (name: string) => Float32Array): void {
-  const values = tensorNames(layer).map((name, i) => tf.tensor(read(name), (layer.weights[i] as tf.LayerVariable).shape as number[]))
-  layer.setWeights(values)
-  tf.dispose(values)
-}
 
 export interface NetworkWithWeights {
   readonly network: Network
@@ -79,15 +80,12 @@ export function networkOfModel(model: tf.LayersModel, { name, fps }: { readonly 
     } else if (!others.includes(className)) fail(layer.name, `is a layer of the class ${className}`)
     const pool = className === 'AveragePooling3D' ? (layer.getConfig() as { poolSize: number[] }).poolSize[0] : undefined
     if (pool === 1 && shapeOf((layer.input as tf.SymbolicTensor).shape)[1] !== 1) head = 'temporal-softmax'
-    const names =
-      layer instanceof TinyBlock
-        ? layer.parameterNames.map((parameter) => `blocks.${blocks.length - 1}${parameter.slice(parameter.indexOf('.'))}`)
-        : tensorNames(layer)
+    const names = tensorNames(layer, blocks.length - 1)
     for (const [i, tensor] of layer.getWeights().entries()) weights.set(names[i] as string, (tensor.dataSync() as Float32Array).slice())
   }
   if (blocks.length === 0 || classes === 0) fail(model.name, 'has no tinyBlock or no dense layer')
   const json: NetworkJson = {
-    ...Network.preset('tvn-1').toJSON(),
+    format: networkFormat,
     name,
     streams: [{ frames: frames as number, size: height as number, fps }],
     blocks: blocks.map(({ block }) => block),

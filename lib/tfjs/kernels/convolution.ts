@@ -4,7 +4,7 @@ import type { Int3, Padding } from '../../network/ops.generated.js'
 import { isAlive } from '../memory.js'
 import type { LayerOptions } from '../native-layers.js'
 import { nativeLayers } from '../threads.js'
-import { findLayer } from './layer-kernel.js'
+import { findLayer, impossible } from './layer-kernel.js'
 import { reluGradient } from './pointwise.js'
 import { type Attributes, defineKernel, type Inputs, runKernel } from './registry.js'
 import { type Shape5, windowed } from './window.js'
@@ -53,11 +53,10 @@ defineKernel({
   shapes: (inputs, attributes) => [optionsOf(shape(inputs, 'x'), shape(inputs, 'filter'), attributes).y],
   run: ([x, filter, bias], [y], { inputs, attributes, backend }) => {
     const options = { ...optionsOf(shape(inputs, 'x'), shape(inputs, 'filter'), attributes), function: attributes.f as FusedFunction, bias: !!bias }
-    findLayer(options) // says what is wrong with it
     const { dataId } = inputs.filter as tf.TensorInfo
-    nativeLayers().forward(options, [x as Float32Array], [filter as Float32Array, bias as Float32Array | null], dataId, y as Float32Array, (id) =>
-      isAlive(backend, id),
-    )
+    const weights = [filter as Float32Array, bias as Float32Array | null]
+    const done = nativeLayers().forward(options, [x as Float32Array], weights, dataId, y as Float32Array, (id) => isAlive(backend, id))
+    if (!done) throw impossible(options)
   },
   gradient: {
     inputsToSave: ['x', 'filter'],

@@ -59,6 +59,10 @@ export function runLayerKernel(kernelName: string, inputs: Readonly<Record<strin
 export function findLayer(options: LayerOptions): NativeLayer {
   const layer = nativeLayers().find(options)
   if (layer) return layer
+  throw impossible(options)
+}
+
+export function impossible(options: LayerOptions): Error {
   const window = options.kernel ? ` with a kernel of [${options.kernel.join()}] and strides of [${options.stride?.join()}]` : ''
-  throw new Error(`${options.op} of [${options.x.join('] and [')}]${window} is not possible: every window must hold an element of its input.`)
+  return new Error(`${options.op} of [${options.x.join('] and [')}]${window} is not possible: every window must hold an element of its input.`)
 }
