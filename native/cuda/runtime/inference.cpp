@@ -1,0 +1,290 @@
+#include "cuda/runtime/inference.h"
+
+#include "core/error.h"
+#include "cuda/kernels/attention.h"
+#include "cuda/kernels/depthwise.h"
+#include "cuda/kernels/elementwise.h"
+#include "cuda/kernels/gate.h"
+#include "cuda/kernels/head.h"
+#include "cuda/kernels/mean.h"
+#include "cuda/kernels/pool.h"
+#include "cuda/kernels/stem.h"
+#include "cuda/runtime/inference_vectors.h"
+
+namespace tvn::cuda {
+namespace {
+
+struct NamedBlock {
+  ConvBlock block;
+  const char* name;
+};
+/** The usual one first. */
+constexpr NamedBlock blocks[conv_block_count] = {{ConvBlock::rows64_columns64, "64 × 64"},
+                                                 {ConvBlock::rows128_columns64, "128 × 64"},
+                                                 {ConvBlock::rows32_columns64, "32 × 64"},
+                                                 {ConvBlock::rows64_columns32, "64 × 32"}};
+
+/** A gate's last layer with more inputs than this is a kernel of its own: all tiles would read too many weights again. */
+constexpr int most_gate_inputs = 512;
+/** Where tiles do not cross clips, so much of them may be empty. */
+constexpr double most_waste = 1.5;
+
+class Lowering {
+ public:
+  Lowering(const Network& network, int64_t batch, int resident_blocks, Weights& weights)
+      : builder_(network, batch, weights), vectors_(builder_, resident_blocks), done_(network.program.nodes.size()) {}
+
+  Inference run() {
+    for (const Node& node : builder_.nodes())
+      if (!done_[static_cast<size_t>(builder_.index(node))]) lower(node);
+    vectors_.flush();
+    return builder_.take();
+  }
+
+ private:
+  void lower(const Node& node) {
+    if (!builder_.is_vector(node.output) || node.kind == OpKind::temporal_softmax) vectors_.need(node.inputs);
+    switch (node.kind) {
+      case OpKind::normalize: return lower_normalize(node);
+      case OpKind::conv: return builder_.is_vector(node.output) ? vectors_.add_conv(node) : lower_conv(node);
+      case OpKind::depthwise: return lower_depthwise(node);
+      case OpKind::pool: return lower_pool(node);
+      case OpKind::activation: return builder_.is_vector(node.output) ? vectors_.add_activation(node) : lower_activation(node);
+      case OpKind::add: return lower_add(node);
+      case OpKind::mean: return lower_mean(node);
+      case OpKind::gate: return builder_.is_vector(node.output) ? vectors_.add_gate(node) : lower_gate(node);
+      case OpKind::attention: return lower_attention(node);
+      case OpKind::dropout: builder_.place(node.output).alias = node.inputs[0]; return;
+      case OpKind::dense: return vectors_.add_dense(node);
+      case OpKind::temporal_softmax: return lower_temporal_softmax(node);
+      case OpKind::batch_norm: break;
+    }
+    throw Error("ERR_GRAPH_INVALID",
+                node.name + ": a " + std::string(row(node.kind).kind) + " that does not follow a convolution cannot run on the GPU");
+  }
+
+  /** A step of one node, which reads all its inputs. */
+  Step& add_step(const Node& node, const char* kernel) {
+    std::vector<int> reads;
+    for (const int input : node.inputs)
+      if (input >= 0) reads.push_back(input);
+    return builder_.add_step(kernel, {builder_.index(node)}, std::move(reads), {node.output});
+  }
+
+  void lower_normalize(const Node& node) {
+    const Node* const conv = builder_.only_reader(node.output);
+    if (conv && conv->kind == OpKind::conv && conv->inputs.size() == 1 && is_one(conv->attributes.kernel) && is_one(conv->attributes.stride) &&
+        !mean_over_clip(conv->output))
+      return lower_stem(node, *conv);
+    const int x = node.inputs[0], y = node.output, rows = builder_.extents(y).rows();
+    add_step(node, "normalize").launch = [=](const Binding& b, size_t, cudaStream_t stream) { normalize(rows, b.bytes(x), b.halves(y), stream); };
+  }
+
+  void lower_stem(const Node& node, const Node& conv) {
+    done_[static_cast<size_t>(builder_.index(conv))] = 1;
+    const int x = node.inputs[0], y = conv.output;
+    const Extents e = builder_.extents(y);
+    const int64_t w = builder_.halves(conv, 0), bias = builder_.floats(conv, 1);
+    Step& step = builder_.add_step("stem", {builder_.index(node), builder_.index(conv)}, {x}, {y});
+    step.launch = [=, function = conv.attributes.function](const Binding& b, size_t, cudaStream_t stream) {
+      stem_forward({e.rows(), e.c, b.bytes(x), b.weight<half>(w), b.weight<float>(bias), function, b.halves(y)}, stream);
+    };
+  }
+
+  /** The mean over the clip of a tensor, which its last kernel can take; null if there is none. */
+  const Node* mean_over_clip(int tensor) const {
+    for (const Node& node : builder_.nodes())
+      if (node.kind == OpKind::mean && node.inputs[0] == tensor && (node.attributes.extent == Extent::clip || builder_.extents(tensor).t == 1))
+        return &node;
+    return nullptr;
+  }
+
+  /** Whether tiles of 64 rows that do not cross clips are full enough. */
+  static bool fits_clips(const Extents& y, int frames = 1) {
+    const int rows = 64 / frames * frames;
+    return y.n == 1 || ceil_div(y.positions(), rows) * 64 <= most_waste * y.positions();
+  }
+
+  /** Pooling over time that can happen in the epilogue of the convolution before it; null if there is none. */
+  const Node* pool_over_time(const Node& conv) const {
+    const Node* const pool = builder_.only_reader(conv.output);
+    const Extents y = builder_.extents(conv.output);
+    if (!pool || pool->kind != OpKind::pool || conv.inputs.size() > 1 || y.t > 64 || !fits_clips(y, y.t)) return nullptr;
+    const tvn::Window& k = pool->window;
+    return k.kh == 1 && k.kw == 1 && k.sh == 1 && k.sw == 1 ? pool : nullptr;
+  }
+
+  void lower_conv(const Node& node) {
+    const ConvShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
+    const auto input = [&](size_t slot) { return node.has(slot) ? node.inputs[slot] : -1; };
+    const int x = node.inputs[0], residual = input(1), x2 = input(3);
+    int scale = input(2), y = node.output;
+    std::vector<int> nodes{builder_.index(node)}, reads{x}, writes;
+
+    ConvForwardArgs args{};
+    ConvUse use{};
+    args.function = node.attributes.function;
+    std::optional<InferenceVectors::Gate> gate;
+    if (scale >= 0 && fits_clips(shape.y)) gate = vectors_.take_gate(scale, most_gate_inputs);
+    if (gate) {
+      scale = -1;
+      use.gate = true;
+      args.gate.inputs = gate->inputs;
+      nodes.insert(nodes.begin(), gate->nodes.begin(), gate->nodes.end());
+      reads.push_back(gate->x);
+      if (gate->multiply >= 0) reads.push_back(gate->multiply);
+    } else {
+      vectors_.need({scale});
+    }
+    for (const int tensor : {residual, scale, x2})
+      if (tensor >= 0) reads.push_back(tensor);
+    const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1), w2 = builder_.halves(node, 2), bias2 = builder_.floats(node, 3);
+    if (x2 >= 0) {
+      const Int3& s = node.attributes.shortcut_stride;
+      args.shortcut.extents = builder_.extents(x2);
+      args.shortcut.stride[0] = s.t, args.shortcut.stride[1] = s.h, args.shortcut.stride[2] = s.w;
+      use.shortcut = true;
+      use.shortcut_channels = args.shortcut.extents.c;
+    }
+    if (const Node* const pool = pool_over_time(node)) {
+      const tvn::Window& k = pool->window;
+      args.pooling = {pool->attributes.pooling, k.kt, k.st, static_cast<int>(k.pt), builder_.extents(pool->output).t};
+      use.pooled_frames = args.pooling.frames;
+      y = pool->output;
+      take(*pool, nodes);
+    }
+    int mean_tensor = -1;
+    if (const Node* const mean = mean_over_clip(y); mean && fits_clips(shape.y, use.pooled_frames > 0 ? shape.y.t : 1)) {
+      mean_tensor = mean->output;
+      use.mean = true;
+      take(*mean, nodes);
+      writes.push_back(mean_tensor);
+    }
+    writes.push_back(y);
+
+    Step& step = builder_.add_step("conv_gemm", std::move(nodes), std::move(reads), std::move(writes));
+    step.bytes += int64_t{2} * taps(shape.window) * shape.x.c * shape.y.c;
+    step.scratch.cover(conv_forward_workspace(shape, use));
+    step.key = "conv " + describe(shape.x) + " → " + describe(shape.y) + ", " + describe(shape.window) + (use.shortcut ? " and a shortcut" : "");
+    step.ways.clear();
+    for (const NamedBlock& block : blocks)
+      if (step.ways.empty() || takes_any_block(use)) step.ways.emplace_back(block.name);
+    step.launch = [=, gate_x = gate ? gate->x : -1, gate_multiply = gate ? gate->multiply : -1, gate_w = gate ? gate->w : -1,
+                   gate_bias = gate ? gate->bias : -1](const Binding& b, size_t way, cudaStream_t stream) {
+      ConvForwardArgs a = args;
+      a.x = b.halves(x);
+      a.w = b.weight<half>(w);
+      a.bias = b.weight<float>(bias);
+      a.scale = b.floats(scale);
+      a.gate.x = b.floats(gate_x);
+      a.gate.w = b.weight<half>(gate_w);
+      a.gate.bias = b.weight<float>(gate_bias);
+      a.gate.multiply = b.floats(gate_multiply);
+      if (residual >= 0) a.residual = b.halves(residual);
+      if (x2 >= 0) {
+        a.shortcut.x = b.halves(x2);
+        a.shortcut.w = b.weight<half>(w2);
+        a.shortcut.bias = b.weight<float>(bias2);
+      }
+      a.y = b.halves(y);
+      a.mean = b.floats(mean_tensor);
+      a.workspace = b.workspace();
+      conv_forward(shape, blocks[way].block, a, stream);
+    };
+  }
+
+  /** The node is computed by the step of these nodes. */
+  void take(const Node& node, std::vector<int>& nodes) {
+    done_[static_cast<size_t>(builder_.index(node))] = 1;
+    nodes.push_back(builder_.index(node));
+  }
+
+  void lower_depthwise(const Node& node) {
+    const DepthwiseShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
+    const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1);
+    add_step(node, "depthwise").launch = [=, function = node.attributes.function, x = node.inputs[0], y = node.output](
+                                             const Binding& b, size_t, cudaStream_t stream) {
+      depthwise_forward(shape, {b.halves(x), b.weight<half>(w), b.weight<float>(bias), function, b.halves(y)}, stream);
+    };
+  }
+
+  void lower_pool(const Node& node) {
+    const PoolShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window), node.attributes.pooling};
+    add_step(node, "pool").launch = [=, x = node.inputs[0], y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      pool_forward(shape, {b.halves(x), b.halves(y), nullptr}, stream);
+    };
+  }
+
+  void lower_activation(const Node& node) {
+    const Extents e = builder_.extents(node.output);
+    add_step(node, "activation").launch = [=, function = node.attributes.function, channels = builder_.channels(node.output), x = node.inputs[0],
+                                           y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      activation_forward(function, e.rows(), e.c, channels, b.halves(x), b.halves(y), stream);
+    };
+  }
+
+  void lower_add(const Node& node) {
+    const size_t size = builder_.extents(node.output).size();
+    add_step(node, "add").launch = [=, function = node.attributes.function, first = node.inputs[0], second = node.inputs[1],
+                                    y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      add_forward(function, size, b.halves(first), b.halves(second), b.halves(y), stream);
+    };
+  }
+
+  void lower_mean(const Node& node) {
+    const Extents x = builder_.extents(node.inputs[0]);
+    const bool clip = node.attributes.extent == Extent::clip;
+    const MeanShape shape{clip ? x.n : x.n * x.t, clip ? x.positions() : x.h * x.w, x.c};
+    Step& step = add_step(node, "mean");
+    step.scratch.bytes = mean_workspace(shape);
+    step.launch = [=, from = node.inputs[0], y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      mean_forward(shape, {b.halves(from), nullptr, b.floats(y), reinterpret_cast<float*>(b.scratch)}, stream);
+    };
+  }
+
+  /** A gate that no convolution could take in. Its vector is f32 where it comes from a mean, and is rounded first. */
+  void lower_gate(const Node& node) {
+    const int x = node.inputs[0], z = node.inputs[1], y = node.output;
+    const Extents e = builder_.extents(y);
+    const bool rounds = builder_.is_vector(z);
+    Step& step = add_step(node, rounds ? "vector_chain, gate" : "gate");
+    if (rounds) step.scratch.bytes = static_cast<size_t>(e.n) * static_cast<size_t>(e.c) * sizeof(half);
+    step.launch = [=](const Binding& b, size_t, cudaStream_t stream) {
+      half* rounded = reinterpret_cast<half*>(b.scratch);
+      if (rounds) {
+        VectorOp op{e.c, e.c, b.floats(z)};
+        op.y16 = rounded;
+        vector_chain({e.n, 1, {op}, {0}}, 1, nullptr, stream);
+      }
+      gate_forward({e.n, e.positions(), e.c}, {b.halves(x), rounds ? rounded : b.halves(z), b.halves(y)}, stream);
+    };
+  }
+
+  void lower_attention(const Node& node) {
+    const Extents theta = builder_.extents(node.inputs[0]), phi = builder_.extents(node.inputs[1]);
+    const AttentionShape shape{theta.n, theta.positions(), phi.positions(), builder_.channels(node.inputs[0]), theta.c};
+    add_step(node, "attention").launch = [=, inputs = node.inputs, y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      attention_forward(shape, {b.halves(inputs[0]), b.halves(inputs[1]), b.halves(inputs[2]), b.halves(y), nullptr}, stream);
+    };
+  }
+
+  void lower_temporal_softmax(const Node& node) {
+    const Extents x = builder_.extents(node.inputs[0]);
+    const TemporalSoftmaxShape shape{x.n, x.t, builder_.channels(node.output), x.c};
+    add_step(node, "temporal_softmax").launch = [=, from = node.inputs[0], y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+      temporal_softmax_forward(shape, b.floats(from), b.floats(y), stream);
+    };
+  }
+
+  InferenceBuilder builder_;
+  InferenceVectors vectors_;
+  std::vector<char> done_;  // by node: taken in by a step of another
+};
+
+}  // namespace
+
+Inference lower_inference(const Network& network, int64_t batch, int resident_blocks, Weights& weights) {
+  return Lowering(network, batch, resident_blocks, weights).run();
+}
+
+}  // namespace tvn::cuda
