@@ -46,7 +46,7 @@ class BlockGemm {
 
   /**
    * Adds `steps` steps of `depth`. `source` says where the next step's vectors are: begin_step() is called once a step, then
-   * a(i) and b(i) give the address of each vector of this thread, null for zeros.
+   * a(i) and b(i) give the address of each vector of this thread, null for zeros. Those of A are in global memory unless a_is_shared.
    */
   template <class Source>
   __device__ __forceinline__ void run(Source& source, int steps) {
@@ -103,7 +103,10 @@ class BlockGemm {
 #pragma unroll
     for (int i = 0; i < a_vectors; i++) {
       const half* const from = source.a(i);
-      copy16_async(a_at(stage, i), from ? from : source.any(), from != nullptr);
+      if (Source::a_is_shared)
+        store8(a_at(stage, i), load_or_zero(from));
+      else
+        copy16_async(a_at(stage, i), from ? from : source.any(), from != nullptr);
     }
 #pragma unroll
     for (int i = 0; i < b_vectors; i++) {

@@ -72,8 +72,8 @@ struct TapWalk {
 
 /** Where a row of the GEMM looks: the position of its first tap, which may lie outside. */
 struct GatherRow {
-  int clip;  // first position of the clip; −1: there is no such row
-  int t, h, w;
+  int clip = -1;  // first position of the clip; −1: there is no such row
+  int t = 0, h = 0, w = 0;
 
   __device__ __forceinline__ void set(const Gather& g, const Position& at) {
     clip = at.n * g.t.extent * g.h.extent * g.w.extent;

@@ -94,7 +94,13 @@ Context Stacks::make(void (*entry)()) {
 void Stacks::restart(Context& context, void (*entry)()) {
   char* bottom = static_cast<char*>(const_cast<void*>(context.bottom));
   if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(bottom, context.size);
-  if (context.tsan) __tsan_destroy_fiber(context.tsan);
+  if (context.tsan) {
+    // what it did happened before whatever the caller does now
+    void* const caller = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(context.tsan, 1);
+    __tsan_switch_to_fiber(caller, 0);
+    __tsan_destroy_fiber(context.tsan);
+  }
   if (__tsan_create_fiber) context.tsan = __tsan_create_fiber(0);
   *reinterpret_cast<std::uint64_t*>(bottom) = canary;
   void** top = reinterpret_cast<void**>(bottom + context.size);

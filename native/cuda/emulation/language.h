@@ -10,11 +10,11 @@
 #define __align__(n) __attribute__((aligned(n)))
 
 // One OS thread runs a block, so memory of an OS thread is memory of a block. ASan guards no thread_local variables: there it is plain
-// memory, and one OS thread runs all blocks.
+// memory, and one OS thread runs all blocks. Without constinit an array of halves would have a guard that says whether it was initialised.
 #ifdef __SANITIZE_ADDRESS__
-#define __shared__ static
+#define __shared__ constinit static
 #else
-#define __shared__ static thread_local
+#define __shared__ constinit static thread_local
 #endif
 
 /** Dynamic shared memory as an array of T. */

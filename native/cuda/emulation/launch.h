@@ -1,7 +1,7 @@
 // LAUNCH: from a kernel and its arguments to something a stream can run.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -13,6 +13,29 @@
 
 namespace tvn::emulation {
 
+/** What one thread does. */
+struct Body {
+  virtual ~Body() = default;
+  virtual void run() const = 0;
+};
+
+/** A call of a kernel, with arguments that have become its parameters. */
+template <class... Parameters>
+class Call : public Body {
+ public:
+  explicit Call(void (*kernel)(Parameters...), const Parameters&... arguments) : kernel_(kernel), arguments_(arguments...) {}
+  void run() const override { call(std::index_sequence_for<Parameters...>()); }
+
+ private:
+  template <std::size_t... i>
+  void call(std::index_sequence<i...>) const {
+    kernel_(std::get<i>(arguments_)...);
+  }
+
+  void (*kernel_)(Parameters...);
+  std::tuple<std::remove_const_t<Parameters>...> arguments_;
+};
+
 /** A kernel with its arguments and where it was launched. */
 struct Kernel {
   const char* name;
@@ -21,28 +44,29 @@ struct Kernel {
   dim3 grid, block;
   std::size_t dynamic_shared;
   bool cooperative;
-  std::function<void()> body;         // what one thread does
+  std::shared_ptr<const Body> body;
   std::vector<const void*> pointers;  // among the arguments
 };
 
 /** Checks the launch as a device does, and queues it. */
 cudaError_t submit(Kernel kernel, cudaStream_t stream);
 
+/** Pointers to data among the arguments; those within structures are not looked at. */
+template <class T>
+void note_pointer(std::vector<const void*>& pointers, const T& argument) {
+  if constexpr (std::is_pointer_v<T>)
+    if constexpr (std::is_object_v<std::remove_pointer_t<T>> || std::is_void_v<std::remove_pointer_t<T>>)
+      pointers.push_back(const_cast<const void*>(static_cast<const volatile void*>(argument)));
+}
+
 /** Arguments become the kernel's parameters here and now, as they do in <<<>>>. */
 template <class... Parameters>
 cudaError_t launch(const char* name, SourceLine where, bool cooperative, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                    std::size_t dynamic_shared, cudaStream_t stream, const std::type_identity_t<Parameters>&... arguments) {
   std::vector<const void*> pointers;
-  const auto note = [&](const auto& argument) {
-    using T = std::remove_cvref_t<decltype(argument)>;
-    if constexpr (std::is_pointer_v<T>)
-      if constexpr (!std::is_function_v<std::remove_pointer_t<T>>)
-        pointers.push_back(const_cast<const void*>(static_cast<const volatile void*>(argument)));
-  };
-  (note(arguments), ...);
+  (note_pointer(pointers, arguments), ...);
   return submit({name, where, reinterpret_cast<const void*>(kernel), grid, block, dynamic_shared, cooperative,
-                 [kernel, values = std::tuple<std::remove_const_t<Parameters>...>(arguments...)] { std::apply(kernel, values); },
-                 std::move(pointers)},
+                 std::make_shared<Call<Parameters...>>(kernel, arguments...), std::move(pointers)},
                 stream);
 }
 

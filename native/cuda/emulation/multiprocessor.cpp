@@ -76,6 +76,12 @@ void Multiprocessor::prepare() {
     ready_.resize(size);
   }
   if (warps_.size() < (count_ + 31) / 32) warps_.resize((count_ + 31) / 32);
+  for (auto* list : {&idle_, &spent_, &at_barrier_}) list->reserve(count_);
+  if (!thread_sanitizer()) return;
+  while (fibers_.size() < count_) idle_.push_back(make_fiber());
+  for (Warp& warp : warps_)
+    for (auto& meeting : warp.meetings)
+      if (!meeting) meeting = std::make_unique<Meeting>();
 }
 
 /** After a fault: fibers forget what they were doing. */
@@ -118,12 +124,11 @@ void Multiprocessor::run_threads() {
       const dim3& block = kernel_->block;
       me.thread = {me.index % block.x, me.index / block.x % block.y, me.index / (block.x * block.y)};
       me.waits = nullptr;
-      me.copy_group = 0;
-      me.copies.clear();
+      me.pending.begin = me.pending.end = me.pending.group = 0;
       threads_[me.index] = &me;
       threadIdx = me.thread;
       acquire(&begin_);
-      kernel_->body();
+      kernel_->body->run();
       release(&end_);
       threads_[me.index] = nullptr;
       returned_++;
@@ -146,14 +151,16 @@ Fiber* Multiprocessor::next() {
 /** A fiber that will run threads that have not started; null where there are none. */
 Fiber* Multiprocessor::start() {
   if (started_ == count_) return nullptr;
-  if (idle_.empty()) {
-    fibers_.push_back(std::make_unique<Fiber>());
-    fibers_.back()->context = stacks_.make(&fiber_main);
-    return fibers_.back().get();
-  }
+  if (idle_.empty()) return make_fiber();
   Fiber* fiber = idle_.back();
   idle_.pop_back();
   return fiber;
+}
+
+Fiber* Multiprocessor::make_fiber() {
+  fibers_.push_back(std::make_unique<Fiber>());
+  fibers_.back()->context = stacks_.make(&fiber_main);
+  return fibers_.back().get();
 }
 
 /** Hands over to another fiber or, where there is none, to run(). Returns when this one is chosen again. */

@@ -15,11 +15,17 @@
 
 namespace tvn::emulation {
 
-/** A copy of 16 bytes that has begun and may not be looked at yet. */
-struct PendingCopy {
-  void* to;
-  const void* from;  // null: zeros
-  unsigned group;
+/** Copies of 16 bytes that have begun and may not be looked at yet, oldest first. */
+struct PendingCopies {
+  struct Copy {
+    void* to;
+    const void* from;  // null: zeros
+    unsigned group;
+  };
+  static constexpr unsigned most = 256;
+  Copy copies[most];  // a ring
+  unsigned begin = 0, end = 0;
+  unsigned group = 0;  // that the next one belongs to
 };
 
 /** A fiber, and the thread of a block that it is at the moment. */
@@ -29,8 +35,7 @@ struct Fiber {
   unsigned index = 0;           // of the thread in its block
   const char* waits = nullptr;  // for what, or null
   SourceLine where;
-  unsigned copy_group = 0;
-  std::vector<PendingCopy> copies;
+  PendingCopies pending;
 
   unsigned lane() const { return index % 32; }
 };
@@ -38,7 +43,8 @@ struct Fiber {
 /**
  * Runs one block after another, each on the OS thread of the caller. The threads of a block start in order; one that waits hands over to
  * the next that is ready or, where none is, to one that has not started. A thread that never waits costs no switch: the next one runs on
- * its fiber. Under TSan every thread has a fiber of its own, because that is what TSan tells threads by.
+ * its fiber. Under TSan every thread has a fiber of its own, because that is what TSan tells threads by; and fibers allocate nothing,
+ * because it would see them do so.
  */
 class Multiprocessor {
  public:
@@ -81,6 +87,7 @@ class Multiprocessor {
   void leave();
   Fiber* next();
   Fiber* start();
+  Fiber* make_fiber();
   void make_ready(Fiber* fiber) { ready_[ready_end_++ % ready_.size()] = fiber; }
   void begin_message();
   void describe_deadlock();

@@ -41,7 +41,9 @@ cudaDeviceProp properties() {
 int active_blocks(unsigned threads, std::size_t dynamic_shared) {
   const cudaDeviceProp p = properties();
   const int by_threads = p.maxThreadsPerMultiProcessor / static_cast<int>(round_to_warps(threads));
-  const int by_shared = static_cast<int>(p.sharedMemPerMultiprocessor / (dynamic_shared + 1));
+  const std::size_t of_system = p.sharedMemPerMultiprocessor - p.sharedMemPerBlockOptin;  // which every block has to pay
+  const std::size_t bytes = std::max<std::size_t>(dynamic_shared + of_system, 1);
+  const int by_shared = static_cast<int>(p.sharedMemPerMultiprocessor / bytes);
   return std::min({by_threads, by_shared, p.maxBlocksPerMultiProcessor});
 }
 

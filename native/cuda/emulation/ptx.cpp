@@ -97,18 +97,21 @@ void begin_copy(void* to, const void* from, bool valid, SourceLine where) {
   Multiprocessor& processor = Multiprocessor::here();
   if (!aligned(to) || (valid && !aligned(from)))
     processor.fault("cp.async of %s:%d from %p to %p, which are not both aligned to 16 bytes", where.file, where.line, from, to);
-  Fiber& me = processor.current();
-  me.copies.push_back({to, valid ? from : nullptr, me.copy_group});
+  PendingCopies& pending = processor.current().pending;
+  if (pending.end - pending.begin == PendingCopies::most)
+    processor.fault("cp.async of %s:%d while %u copies are under way already", where.file, where.line, PendingCopies::most);
+  pending.copies[pending.end++ % PendingCopies::most] = {to, valid ? from : nullptr, pending.group};
 }
 
-void commit_copies() { Multiprocessor::here().current().copy_group++; }
+void commit_copies() { Multiprocessor::here().current().pending.group++; }
 
-bool take_copy(int pending, void*& to, const void*& from) {
-  Fiber& me = Multiprocessor::here().current();
-  if (me.copies.empty() || me.copies.front().group + static_cast<unsigned>(pending) >= me.copy_group) return false;
-  to = me.copies.front().to;
-  from = me.copies.front().from;
-  me.copies.erase(me.copies.begin());
+bool take_copy(int groups, void*& to, const void*& from) {
+  PendingCopies& pending = Multiprocessor::here().current().pending;
+  const PendingCopies::Copy& oldest = pending.copies[pending.begin % PendingCopies::most];
+  if (pending.begin == pending.end || oldest.group + static_cast<unsigned>(groups) >= pending.group) return false;
+  to = oldest.to;
+  from = oldest.from;
+  pending.begin++;
   return true;
 }
 

@@ -21,8 +21,8 @@ int lane_of_this_thread();
 
 void begin_copy(void* to, const void* from, bool valid, SourceLine where);
 void commit_copies();
-/** Takes the oldest copy that belongs to none of the `pending` last groups; false where there is none. */
-bool take_copy(int pending, void*& to, const void*& from);
+/** Takes the oldest copy that belongs to none of the last `groups`; false where there is none. */
+bool take_copy(int groups, void*& to, const void*& from);
 
 /** Two neighbours of a row, or of a column, for each of the matrices. */
 inline void read_matrices(const char* operation, unsigned* registers, int matrices, bool transposed, const half* row, SourceLine where) {

@@ -11,6 +11,8 @@ namespace {
 
 using namespace attention;
 
+__host__ __device__ constexpr int threads_of(int warps) { return warps * warp_size; }
+
 /** Multiplies every row by the factor that its lanes have. */
 template <int Held>
 __device__ __forceinline__ void scale_rows(Sums (&sums)[Held][fragments], float factor, float* scratch) {
@@ -32,8 +34,8 @@ __device__ __forceinline__ void scale_rows(Sums (&sums)[Held][fragments], float 
 
 /** One block has 16 queries a warp, of one clip, and Held chunks of y. */
 template <int Warps, int Held>
-__global__ void __launch_bounds__(Warps* warp_size) forward(AttentionShape s, AttentionForwardArgs a, int tiles, float scale) {
-  constexpr int threads = Warps * warp_size, rows = Warps * warp_rows;
+__global__ void __launch_bounds__(threads_of(Warps)) forward(AttentionShape s, AttentionForwardArgs a, int tiles, float scale) {
+  constexpr int threads = threads_of(Warps), rows = Warps * warp_rows;
   __shared__ __align__(128) half theta[rows * half_stride];
   __shared__ __align__(128) half phi[columns * half_stride];
   __shared__ __align__(128) half g[columns * half_stride];
@@ -151,8 +153,8 @@ struct Range {
 };
 
 template <int Warps, int Held, bool RowsAreKeys>
-__global__ void __launch_bounds__(Warps* warp_size) backward(Sides s, int stored, int tiles, float scale) {
-  constexpr int threads = Warps * warp_size, block_rows = Warps * warp_rows;
+__global__ void __launch_bounds__(threads_of(Warps)) backward(Sides s, int stored, int tiles, float scale) {
+  constexpr int threads = threads_of(Warps), block_rows = Warps * warp_rows;
   __shared__ __align__(128) half row_scores[block_rows * half_stride];
   __shared__ __align__(128) half row_values[block_rows * half_stride];
   __shared__ __align__(128) half column_scores[columns * half_stride];
@@ -286,7 +288,7 @@ void run_backward(const AttentionShape& shape, const Sides& sides, cudaStream_t 
   const Grid grid(shape.n, sides.rows, shape.stored);
   with_grid(grid, [&](auto warps, auto held) {
     const auto kernel = backward<decltype(warps)::value, decltype(held)::value, RowsAreKeys>;
-    LAUNCH(kernel, grid.blocks, decltype(warps)::value * warp_size, 0, stream, sides, shape.stored, grid.tiles, scale_of(shape));
+    LAUNCH(kernel, grid.blocks, threads_of(decltype(warps)::value), 0, stream, sides, shape.stored, grid.tiles, scale_of(shape));
   });
 }
 
@@ -299,7 +301,7 @@ void attention_forward(const AttentionShape& s, const AttentionForwardArgs& a, c
   const Grid grid(s.n, s.queries, s.stored);
   with_grid(grid, [&](auto warps, auto held) {
     const auto kernel = forward<decltype(warps)::value, decltype(held)::value>;
-    LAUNCH(kernel, grid.blocks, decltype(warps)::value * warp_size, 0, stream, s, a, grid.tiles, scale_of(s));
+    LAUNCH(kernel, grid.blocks, threads_of(decltype(warps)::value), 0, stream, s, a, grid.tiles, scale_of(s));
   });
 }
 

@@ -141,7 +141,8 @@ __device__ __forceinline__ void write(const ConvEpilogueArgs& e, long long eleme
 }
 
 /** The maximum, or the mean of the real ones, of the frames of a window; `rows` are a position's frames in shared memory. */
-__device__ __forceinline__ void pool_frames(const ConvPooling& p, const float* rows, int stride, int frames, int frame, float (&y)[8]) {
+template <class T>
+__device__ __forceinline__ void pool_frames(const ConvPooling& p, const T* rows, int stride, int frames, int frame, float (&y)[8]) {
   const int begin = max(frame * p.stride - p.pad, 0), end = min(frame * p.stride - p.pad + p.kernel, frames);
   load8(rows + begin * stride, y);
   for (int t = begin + 1; t < end; t++) {

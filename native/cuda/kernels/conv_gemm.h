@@ -33,6 +33,8 @@ enum class ConvPass { forward, data_gradient };
 template <class Gemm, ConvPass Pass>
 class ConvSource {
  public:
+  static constexpr bool a_is_shared = false;
+
   __device__ __forceinline__ ConvSource(const ConvOperands& operands, const GatherRow (&rows)[Gemm::a_vectors], int columns,
                                         int first_column, int weight_line, int begin)
       : operands_(operands), rows_(rows), columns_(columns), first_column_(first_column), line_(weight_line), step_(begin - 1) {
@@ -198,7 +200,7 @@ __global__ void __launch_bounds__(Gemm::threads) conv_gemm(const ConvGemmArgs ar
 #pragma unroll
     for (int i = 0; i < Gemm::a_vectors; i++) {
       const int line = Gemm::a_line_of(i);
-      at[i].clip = -1;
+      at[i] = {};
       if (line < count) at[i].set(g, rows.split(first_row + line));
     }
   };

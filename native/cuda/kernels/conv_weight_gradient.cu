@@ -19,6 +19,8 @@ struct WeightGradientArgs {
 
 class WeightGradientSource {
  public:
+  static constexpr bool a_is_shared = false;
+
   __device__ __forceinline__ WeightGradientSource(const WeightGradientArgs& args, int first_row, int first_column, int begin)
       : args_(args),
         row_(first_row + Gemm::a_vector() * vector_width),

@@ -6,7 +6,7 @@
 namespace tvn::cuda {
 
 struct DepthwiseShape {
-  Extents x, y;  // y.c = x.c
+  Extents x, y;   // y.c = x.c
   Window window;  // kt = st = 1
 };
 
@@ -14,7 +14,7 @@ struct DepthwiseForwardArgs {
   const half* x;
   const half* w;
   const float* bias;  // [C], or null
-  Function function;
+  Function function;  // f(0) = 0 where channels are padded: not sigmoid
   half* y;
 };
 

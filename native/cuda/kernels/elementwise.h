@@ -23,9 +23,12 @@ struct ActivationBackwardArgs {
 };
 void activation_backward(Function, size_t size, const ActivationBackwardArgs&, cudaStream_t);
 
-/** y = f(a + b); y may be a or b. */
+/** y = f(a + b); y may be a or b. f(0) = 0 where channels are padded: not sigmoid. */
 void add_forward(Function, size_t size, const half* a, const half* b, half* y, cudaStream_t);
-/** d = dy where f is none; dy where y > 0, else 0, where f is relu (others are not fused). da (+)= d, db (+)= d; either may be null or dy. */
+/**
+ * d = dy where f is none; dy where y > 0, else 0 (NaN where y is), where f is relu (others are not fused). da (+)= d, db (+)= d; either may
+ * be null or dy.
+ */
 struct AddBackwardArgs {
   const half* y;  // read where f is relu only
   const half* dy;
@@ -41,7 +44,7 @@ void add_backward(Function, size_t size, const AddBackwardArgs&, cudaStream_t);
  */
 struct DropoutArgs {
   int rows, stored, channels;
-  float rate;                    // in [0, 1)
+  float rate;                      // in [0, 1)
   const unsigned long long* seed;  // one, on the device
   const half* x;
   half* y;

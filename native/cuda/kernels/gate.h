@@ -19,8 +19,8 @@ struct GateBackwardArgs {
   const half* x;
   const half* z;
   const half* dy;
-  bool accumulate;   // add to dx instead of overwriting it
-  half* dx;          // may be dy
+  bool accumulate;  // add to dx instead of overwriting it
+  half* dx;         // may be dy
   bool accumulate_z;
   half* dz;
   float* workspace;  // gate_backward_workspace bytes

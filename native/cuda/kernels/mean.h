@@ -10,8 +10,8 @@ struct MeanShape {
 };
 
 struct MeanForwardArgs {
-  const half* x;     // [groups, count, C]
-  half* y;           // [groups, C]; one of y and y32
+  const half* x;  // [groups, count, C]
+  half* y;        // [groups, C]; one of y and y32
   float* y32;
   float* workspace;  // mean_workspace bytes
 };

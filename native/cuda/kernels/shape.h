@@ -1,6 +1,9 @@
 // Shapes of the GPU's tensors. Plain ints: a plan refuses tensors of 2³¹ elements and more.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #include "core/enums.h"
 #include "cuda/device/platform.h"
 

@@ -3,9 +3,10 @@
 //
 //   g = gradient / loss scale,  d = g + decay·w,  v = momentum·v + d,  w −= rate·(nesterov ? d + momentum·v : v)
 //
-// All parameters lie one after another in arenas of the same layout (w, v, g, halves), cut into segments. If any gradient is infinite or
-// NaN, the step is skipped: no parameter, velocity or running statistic changes, the loss scale is halved and the step is counted as
-// skipped; after `growth_interval` good steps in a row the scale is doubled (Micikevicius et al. 2018).
+// All parameters lie one after another in arenas of the same layout (w, v, g, halves), cut into segments; what lies between two segments
+// is left alone, but must be finite in g. If any gradient is infinite or NaN, the step is skipped: no parameter, velocity or running
+// statistic changes, the loss scale is halved and the step is counted as skipped; after `growth_interval` good steps in a row the scale is
+// doubled (Micikevicius et al. 2018).
 #pragma once
 
 #include <cstdint>

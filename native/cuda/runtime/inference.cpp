@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "cuda/kernels/attention.h"
+#include "cuda/kernels/block.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/elementwise.h"
 #include "cuda/kernels/gate.h"
@@ -9,6 +10,7 @@
 #include "cuda/kernels/mean.h"
 #include "cuda/kernels/pool.h"
 #include "cuda/kernels/stem.h"
+#include "cuda/kernels/window.h"
 #include "cuda/runtime/inference_vectors.h"
 
 namespace tvn::cuda {
@@ -43,7 +45,11 @@ class Lowering {
 
  private:
   void lower(const Node& node) {
-    if (!builder_.is_vector(node.output) || node.kind == OpKind::temporal_softmax) vectors_.need(node.inputs);
+    if (!builder_.is_vector(node.output) || node.kind == OpKind::temporal_softmax) {
+      std::vector<int> needed = node.inputs;
+      if (node.has(2)) needed[2] = -1;  // a scale may stay behind: the convolution may compute it
+      vectors_.need(needed);
+    }
     switch (node.kind) {
       case OpKind::normalize: return lower_normalize(node);
       case OpKind::conv: return builder_.is_vector(node.output) ? vectors_.add_conv(node) : lower_conv(node);
@@ -109,34 +115,177 @@ class Lowering {
   const Node* pool_over_time(const Node& conv) const {
     const Node* const pool = builder_.only_reader(conv.output);
     const Extents y = builder_.extents(conv.output);
-    if (!pool || pool->kind != OpKind::pool || conv.inputs.size() > 1 || y.t > 64 || !fits_clips(y, y.t)) return nullptr;
-    const tvn::Window& k = pool->window;
-    return k.kh == 1 && k.kw == 1 && k.sh == 1 && k.sw == 1 ? pool : nullptr;
+    const bool fits = pool && pool->kind == OpKind::pool && spans_time_only(pool->window) && is_plain(conv) && y.t <= 64 && fits_clips(y, y.t);
+    return fits ? pool : nullptr;
+  }
+
+  static bool is_pointwise(const Node& node) {
+    return node.kind == OpKind::conv && is_one(node.attributes.kernel) && is_one(node.attributes.stride);
+  }
+  static bool is_plain(const Node& node) { return node.inputs.size() == 1; }
+  static bool spans_frames_only(const tvn::Window& k) { return k.kt == 1 && k.st == 1; }
+  static bool spans_time_only(const tvn::Window& k) { return k.kh == 1 && k.kw == 1 && k.sh == 1 && k.sw == 1; }
+
+  /** The gate that scales a convolution, if it may be computed there; else the scale is an input. Adds what is read. */
+  struct Scaling {
+    int scale = -1, x = -1, multiply = -1;
+    int64_t w = -1, bias = -1;
+    int inputs = 0;
+    bool gates() const { return x >= 0; }
+    ConvGate bind(const Binding& b) const {
+      return {b.floats(x), inputs, b.weight<half>(w), b.weight<float>(bias), b.floats(multiply)};
+    }
+  };
+  Scaling scaling(const Node& node, bool may_gate, std::vector<int>& nodes, std::vector<int>& reads) {
+    Scaling s;
+    s.scale = node.has(2) ? node.inputs[2] : -1;
+    std::optional<InferenceVectors::Gate> gate;
+    if (s.scale >= 0 && may_gate) gate = vectors_.take_gate(s.scale, most_gate_inputs);
+    if (!gate) {
+      vectors_.need({s.scale});
+      if (s.scale >= 0) reads.push_back(s.scale);
+      return s;
+    }
+    nodes.insert(nodes.begin(), gate->nodes.begin(), gate->nodes.end());
+    for (const int tensor : {gate->x, gate->multiply})
+      if (tensor >= 0) reads.push_back(tensor);
+    return {-1, gate->x, gate->multiply, gate->w, gate->bias, gate->inputs};
+  }
+
+  /** A pointwise convolution whose result only a window of single channels reads. */
+  bool lower_window(const Node& node) {
+    const Node* const next = builder_.only_reader(node.output);
+    if (!is_pointwise(node) || node.has(1) || node.has(3) || !next || (next->kind != OpKind::depthwise && next->kind != OpKind::pool) ||
+        !spans_frames_only(next->window))
+      return false;
+    const WindowShape shape{builder_.extents(node.inputs[0]), builder_.extents(next->output), window_of(next->window)};
+    if (!window_fits(shape) || !window_pays(shape)) return false;
+    std::vector<int> nodes{builder_.index(node)}, reads{node.inputs[0]}, writes{next->output};
+    const Scaling scale = scaling(node, true, nodes, reads);
+    take(*next, nodes);
+    const int mean = take_mean(next->output, nodes, writes);
+    WindowArgs args{};
+    args.function = node.attributes.function;
+    args.kind = next->kind == OpKind::depthwise                    ? WindowKind::depthwise
+                : next->attributes.pooling == Pooling::max ? WindowKind::max
+                                                           : WindowKind::avg;
+    args.filter_function = next->kind == OpKind::depthwise ? next->attributes.function : Function::none;
+    const bool filters = next->kind == OpKind::depthwise;
+    const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1), filter = filters ? builder_.halves(*next, 0) : -1,
+                  filter_bias = filters ? builder_.floats(*next, 1) : -1;
+    Step& step = builder_.add_step("window_gemm", std::move(nodes), std::move(reads), std::move(writes));
+    step.bytes += int64_t{2} * shape.x.c * shape.y.c;
+    step.scratch.cover(window_workspace(shape, mean >= 0));
+    step.launch = [=, x = node.inputs[0], y = next->output](const Binding& b, size_t, cudaStream_t stream) {
+      WindowArgs a = args;
+      a.x = b.halves(x);
+      a.w = b.weight<half>(w);
+      a.bias = b.weight<float>(bias);
+      a.scale = b.floats(scale.scale);
+      a.gate = scale.bind(b);
+      a.filter = b.weight<half>(filter);
+      a.filter_bias = b.weight<float>(filter_bias);
+      a.y = b.halves(y);
+      a.mean = b.floats(mean);
+      a.workspace = b.workspace();
+      window_forward(shape, a, stream);
+    };
+    return true;
+  }
+
+  /** Takes the mean over the clip of a tensor into the step of these nodes; −1 if there is none. */
+  int take_mean(int tensor, std::vector<int>& nodes, std::vector<int>& writes) {
+    const Node* const mean = mean_over_clip(tensor);
+    if (!mean) return -1;
+    take(*mean, nodes);
+    writes.push_back(mean->output);
+    return mean->output;
+  }
+
+  /** A spatial convolution with what follows over time and pointwise, as far as nobody else reads what lies between. */
+  bool lower_block(const Node& node) {
+    if (!spans_frames_only(node.window) || node.has(1) || node.has(3)) return false;
+    const Node* next = builder_.only_reader(node.output);
+    const Node* time = nullptr;
+    if (next && is_plain(*next) && (next->kind == OpKind::conv || next->kind == OpKind::pool) && spans_time_only(next->window) &&
+        !is_pointwise(*next)) {
+      time = next;
+      next = builder_.only_reader(time->output);
+    }
+    const Node* const expand = next && is_plain(*next) && is_pointwise(*next) ? next : nullptr;
+    const Node& last = expand ? *expand : time ? *time : node;
+    const bool depthwise = node.kind == OpKind::depthwise, pools = time && time->kind == OpKind::pool;
+    // a pool alone is a dense convolution's epilogue; a depthwise convolution alone is worth it for its mean
+    if (!expand && (depthwise ? !time && !mean_over_clip(node.output) : !time || pools)) return false;
+
+    BlockShape shape{};
+    shape.x = builder_.extents(node.inputs[0]);
+    shape.spatial = window_of(node.window);
+    shape.depthwise = depthwise;
+    shape.s = builder_.extents(node.output);
+    const Extents after = builder_.extents(time ? time->output : node.output);
+    shape.temporal = !time                                        ? TemporalKind::none
+                     : !pools                                     ? TemporalKind::conv
+                     : time->attributes.pooling == Pooling::max ? TemporalKind::max
+                                                                  : TemporalKind::avg;
+    shape.kernel = time ? time->window.kt : 1;
+    shape.stride = time ? time->window.st : 1;
+    shape.pad = time ? static_cast<int>(time->window.pt) : 0;
+    shape.frames = after.t;
+    shape.channels = after.c;
+    shape.expands = expand != nullptr;
+    shape.y = builder_.extents(last.output);
+    if (!block_fits(shape) || !block_pays(shape)) return false;
+
+    std::vector<int> nodes{builder_.index(node)}, reads{node.inputs[0]}, writes{last.output};
+    const Scaling scale = scaling(node, true, nodes, reads);
+    if (time) take(*time, nodes);
+    if (expand) take(*expand, nodes);
+    const int mean = take_mean(last.output, nodes, writes);
+    struct Weights {
+      int64_t w = -1, bias = -1;
+      Function function = Function::none;
+      BlockStage bind(const Binding& b) const { return {b.weight<half>(w), b.weight<float>(bias), function}; }
+    };
+    const auto weights = [&](const Node* of) {
+      return of && of->kind != OpKind::pool ? Weights{builder_.halves(*of, 0), builder_.floats(*of, 1), of->attributes.function} : Weights{};
+    };
+    const Weights spatial = weights(&node), temporal = weights(time), pointwise = weights(expand);
+    Step& step = builder_.add_step("block_gemm", std::move(nodes), std::move(reads), std::move(writes));
+    step.bytes += int64_t{2} * (taps(shape.spatial) * (depthwise ? 1 : shape.x.c) * shape.s.c +
+                                (shape.temporal == TemporalKind::conv ? shape.kernel * shape.s.c * shape.channels : 0) +
+                                (expand ? shape.channels * shape.y.c : 0));
+    step.scratch.cover(block_workspace(shape, mean >= 0));
+    step.launch = [=, x = node.inputs[0], y = last.output](const Binding& b, size_t, cudaStream_t stream) {
+      BlockArgs a{};
+      a.x = b.halves(x);
+      a.spatial = spatial.bind(b);
+      a.temporal = temporal.bind(b);
+      a.expand = pointwise.bind(b);
+      a.scale = b.floats(scale.scale);
+      a.gate = scale.bind(b);
+      a.y = b.halves(y);
+      a.mean = b.floats(mean);
+      a.workspace = b.workspace();
+      block_forward(shape, a, stream);
+    };
+    return true;
   }
 
   void lower_conv(const Node& node) {
+    if (lower_block(node) || lower_window(node)) return;
     const ConvShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
     const auto input = [&](size_t slot) { return node.has(slot) ? node.inputs[slot] : -1; };
     const int x = node.inputs[0], residual = input(1), x2 = input(3);
-    int scale = input(2), y = node.output;
+    int y = node.output;
     std::vector<int> nodes{builder_.index(node)}, reads{x}, writes;
 
     ConvForwardArgs args{};
     ConvUse use{};
     args.function = node.attributes.function;
-    std::optional<InferenceVectors::Gate> gate;
-    if (scale >= 0 && fits_clips(shape.y)) gate = vectors_.take_gate(scale, most_gate_inputs);
-    if (gate) {
-      scale = -1;
-      use.gate = true;
-      args.gate.inputs = gate->inputs;
-      nodes.insert(nodes.begin(), gate->nodes.begin(), gate->nodes.end());
-      reads.push_back(gate->x);
-      if (gate->multiply >= 0) reads.push_back(gate->multiply);
-    } else {
-      vectors_.need({scale});
-    }
-    for (const int tensor : {residual, scale, x2})
+    const Scaling scale = scaling(node, fits_clips(shape.y), nodes, reads);
+    use.gate = scale.gates();
+    for (const int tensor : {residual, x2})
       if (tensor >= 0) reads.push_back(tensor);
     const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1), w2 = builder_.halves(node, 2), bias2 = builder_.floats(node, 3);
     if (x2 >= 0) {
@@ -153,13 +302,8 @@ class Lowering {
       y = pool->output;
       take(*pool, nodes);
     }
-    int mean_tensor = -1;
-    if (const Node* const mean = mean_over_clip(y); mean && fits_clips(shape.y, use.pooled_frames > 0 ? shape.y.t : 1)) {
-      mean_tensor = mean->output;
-      use.mean = true;
-      take(*mean, nodes);
-      writes.push_back(mean_tensor);
-    }
+    const int mean = fits_clips(shape.y, use.pooled_frames > 0 ? shape.y.t : 1) ? take_mean(y, nodes, writes) : -1;
+    use.mean = mean >= 0;
     writes.push_back(y);
 
     Step& step = builder_.add_step("conv_gemm", std::move(nodes), std::move(reads), std::move(writes));
@@ -169,17 +313,13 @@ class Lowering {
     step.ways.clear();
     for (const NamedBlock& block : blocks)
       if (step.ways.empty() || takes_any_block(use)) step.ways.emplace_back(block.name);
-    step.launch = [=, gate_x = gate ? gate->x : -1, gate_multiply = gate ? gate->multiply : -1, gate_w = gate ? gate->w : -1,
-                   gate_bias = gate ? gate->bias : -1](const Binding& b, size_t way, cudaStream_t stream) {
+    step.launch = [=](const Binding& b, size_t way, cudaStream_t stream) {
       ConvForwardArgs a = args;
       a.x = b.halves(x);
       a.w = b.weight<half>(w);
       a.bias = b.weight<float>(bias);
-      a.scale = b.floats(scale);
-      a.gate.x = b.floats(gate_x);
-      a.gate.w = b.weight<half>(gate_w);
-      a.gate.bias = b.weight<float>(gate_bias);
-      a.gate.multiply = b.floats(gate_multiply);
+      a.scale = b.floats(scale.scale);
+      a.gate = scale.bind(b);
       if (residual >= 0) a.residual = b.halves(residual);
       if (x2 >= 0) {
         a.shortcut.x = b.halves(x2);
@@ -187,7 +327,7 @@ class Lowering {
         a.shortcut.bias = b.weight<float>(bias2);
       }
       a.y = b.halves(y);
-      a.mean = b.floats(mean_tensor);
+      a.mean = b.floats(mean);
       a.workspace = b.workspace();
       conv_forward(shape, blocks[way].block, a, stream);
     };
@@ -200,6 +340,7 @@ class Lowering {
   }
 
   void lower_depthwise(const Node& node) {
+    if (lower_block(node)) return;
     const DepthwiseShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
     const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1);
     add_step(node, "depthwise").launch = [=, function = node.attributes.function, x = node.inputs[0], y = node.output](

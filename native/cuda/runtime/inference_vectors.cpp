@@ -20,23 +20,26 @@ void InferenceVectors::find_sigmoids() {
   for (int i = 0; i < static_cast<int>(sigmoids.size()); i++) {
     const Node* const from = builder_.producer(i);
     const int count = sigmoids[static_cast<size_t>(i)];
-    builder_.place(i).sigmoid = count > 0 && count == builder_.uses(i) && from->kind == OpKind::conv && builder_.is_vector(from->inputs[0]) &&
+    builder_.place(i).sigmoid = count > 0 && count == builder_.uses(i) && from->kind == OpKind::conv && !from->has(2) &&
                                 from->attributes.function == Function::none;
   }
 }
 
-/** A convolution that is only the x of a gate with a stored sigmoid is computed there, where its result is multiplied. */
+/** A convolution that is only the z of a gate of vectors is computed there: the gate is what its sigmoid is multiplied by. */
 bool InferenceVectors::belongs_to_gate(const Node& conv) const {
   const Node* const gate = builder_.only_reader(conv.output);
-  return gate && gate->kind == OpKind::gate && gate->inputs[0] == conv.output && conv.attributes.function == Function::none &&
-         builder_.is_vector(gate->output) && builder_.place(gate->inputs[1]).sigmoid;
+  return gate && gate->kind == OpKind::gate && gate->inputs[1] == conv.output && conv.attributes.function == Function::none && !conv.has(2) &&
+         builder_.is_vector(gate->output);
 }
 
 void InferenceVectors::add_conv(const Node& node) {
-  if (node.has(1) || node.has(2) || node.has(3) || !is_one(node.attributes.kernel))
-    throw Error("ERR_GRAPH_INVALID", node.name + ": a convolution of a mean is pointwise and nothing else on the GPU");
+  const Function function = node.attributes.function;
+  // a scale is positive, so that it may be applied after a relu
+  const bool scales = node.has(2), scalable = function == Function::none || function == Function::relu;
+  if (node.has(1) || node.has(3) || !is_one(node.attributes.kernel) || (scales && !scalable))
+    throw Error("ERR_GRAPH_INVALID", node.name + ": the GPU has no kernel for such a convolution of a mean");
   if (belongs_to_gate(node)) return;
-  add_product(node, node, builder_.place(node.output).sigmoid ? Function::sigmoid : node.attributes.function, -1);
+  add_product(node, node, builder_.place(node.output).sigmoid ? Function::sigmoid : function, scales ? node.inputs[2] : -1);
 }
 
 void InferenceVectors::add_dense(const Node& node) {
@@ -68,11 +71,10 @@ void InferenceVectors::add_activation(const Node& node) {
 /** y = x · sigmoid(z). */
 void InferenceVectors::add_gate(const Node& node) {
   const int x = node.inputs[0], z = node.inputs[1];
-  const Node* const conv = builder_.producer(x);
+  const Node* const conv = builder_.producer(z);
+  if (conv && conv->kind == OpKind::conv && belongs_to_gate(*conv)) return add_product(*conv, node, Function::sigmoid, x);
   const bool stored = builder_.place(z).sigmoid;
-  if (stored && conv && conv->kind == OpKind::conv && belongs_to_gate(*conv)) return add_product(*conv, node, Function::none, z);
-  // what is stored is multiplied as it is; else sigmoid(z) is computed here and multiplied by x
-  waiting_.push_back({{builder_.index(node)}, stored ? x : z, -1, stored ? z : x, node.output, -1, -1, stored ? Function::none : Function::sigmoid});
+  waiting_.push_back({{builder_.index(node)}, z, -1, x, node.output, -1, -1, stored ? Function::none : Function::sigmoid});
 }
 
 void InferenceVectors::need(const std::vector<int>& tensors) {
@@ -115,7 +117,6 @@ void InferenceVectors::flush() {
     }
     Step& step = builder_.add_step("vector_chain", std::move(nodes), std::move(reads), std::move(writes));
     step.bytes += weights;
-    step.scratch.counters = vector_chain_counters;
     step.launch = [chain, rows = e.n * e.t, resident = resident_](const Binding& b, size_t, cudaStream_t stream) {
       VectorChain args{rows, static_cast<int>(chain.size()), {}, {}};
       for (size_t i = 0; i < chain.size(); i++) {
@@ -124,7 +125,7 @@ void InferenceVectors::flush() {
                       op.function, b.floats(op.multiply), b.floats(op.y)};
         args.level[i] = level;
       }
-      vector_chain(args, resident, b.counters, stream);
+      vector_chain(args, resident, b.barrier, stream);
     };
   }
   waiting_.clear();

@@ -82,12 +82,13 @@ void Plan::lay_out(const Program& program) {
   }
   arena_ = DeviceBuffer(memory.bytes);
   scratch_ = DeviceBuffer(scratch.bytes);
-  counters_ = DeviceBuffer(static_cast<size_t>(scratch.counters) * sizeof(int));
-  if (scratch.counters > 0) check(cudaMemset(counters_.at<void>(), 0, counters_.bytes()), "clearing counters");
+  counters_ = DeviceBuffer(static_cast<size_t>(vector_chain_counters + scratch.counters) * sizeof(int));
+  check(cudaMemset(counters_.at<void>(), 0, counters_.bytes()), "clearing counters");
 }
 
 Binding Plan::binding() const {
-  return {inference_.places, arena_.at<uint8_t>(), weights_.at<uint8_t>(), scratch_.at<uint8_t>(), counters_.at<int>()};
+  return {inference_.places, arena_.at<uint8_t>(), weights_.at<uint8_t>(), scratch_.at<uint8_t>(),
+          counters_.at<int>() + vector_chain_counters, counters_.at<int>()};
 }
 
 void Plan::launch_steps() {

@@ -44,6 +44,7 @@ struct Binding {
   const uint8_t* weights;
   uint8_t* scratch;
   int* counters;
+  int* barrier;  // vector_chain_counters of all chains
 
   const Place& place(int tensor) const {
     const Place* place = &places[static_cast<size_t>(tensor)];
