@@ -24,7 +24,8 @@ class BlockGemm {
                 "every thread copies as many vectors");
   static constexpr int stage_halves = a_lines * a_stride + b_lines * b_stride;
 
-  /** Bytes of shared memory, for the device or what is compiled for it: three stages with asynchronous copies, else two; sums afterwards. */
+  /** Bytes of shared memory, for the device or what is compiled for it: three stages with asynchronous copies, else two; sums afterwards.
+   */
   __host__ __device__ static constexpr int shared_bytes(bool async) {
     const int stages = (async ? 3 : 2) * stage_halves * static_cast<int>(sizeof(half));
     const int sums = Rows * sum_stride * static_cast<int>(sizeof(float));
@@ -34,13 +35,9 @@ class BlockGemm {
   __device__ __forceinline__ explicit BlockGemm(half* shared) : shared_(shared) { tile_.clear(); }
 
   /** Line of A and vector in it that this thread copies as its i-th. The vector is the same for all i. */
-  static __device__ __forceinline__ int a_line_of(int i) {
-    return (static_cast<int>(threadIdx.x) + i * threads) / (a_line / vector_width);
-  }
+  static __device__ __forceinline__ int a_line_of(int i) { return (static_cast<int>(threadIdx.x) + i * threads) / (a_line / vector_width); }
   static __device__ __forceinline__ int a_vector() { return static_cast<int>(threadIdx.x) % (a_line / vector_width); }
-  static __device__ __forceinline__ int b_line_of(int i) {
-    return (static_cast<int>(threadIdx.x) + i * threads) / (b_line / vector_width);
-  }
+  static __device__ __forceinline__ int b_line_of(int i) { return (static_cast<int>(threadIdx.x) + i * threads) / (b_line / vector_width); }
   static __device__ __forceinline__ int b_vector() { return static_cast<int>(threadIdx.x) % (b_line / vector_width); }
   static_assert(threads % (a_line / vector_width) == 0 && threads % (b_line / vector_width) == 0, "one vector of a line for each thread");
 
@@ -168,8 +165,8 @@ class BlockGemm {
 };
 
 /**
- * Whether this block is the last of `blocks` that come here, with everything the others wrote before visible; leaves the counter zero. Every
- * thread of the block calls it.
+ * Whether this block is the last of `blocks` that come here, with everything the others wrote before visible; leaves the counter zero.
+ * Every thread of the block calls it.
  */
 __device__ __forceinline__ bool is_last_block(int* counter, int blocks) {
   __shared__ int last;

@@ -15,12 +15,12 @@ struct GatherAxis {
   int taps;              // how many it reads, from there
   int step;              // +1 or −1 a tap
   int first_weight, weight_step;
-  int extent;            // of the tensor that is read
+  int extent;  // of the tensor that is read
 };
 
 struct Gather {
   GatherAxis t, h, w;
-  int channels;     // of a position that is read
+  int channels;  // of a position that is read
   int kernel_h, kernel_w;
 };
 

@@ -10,7 +10,7 @@
 #include <mma.h>
 
 /** Dynamic shared memory as an array of T. */
-#define EXTERN_SHARED(T, name)                                      \
+#define EXTERN_SHARED(T, name)                                         \
   extern __shared__ __align__(128) unsigned char tvn_dynamic_shared[]; \
   T* const name = reinterpret_cast<T*>(tvn_dynamic_shared)
 /** kernel<<<grid, block, shared, stream>>>(…); a template's instance in parentheses. */

@@ -42,7 +42,8 @@ __device__ __forceinline__ void ldmatrix_x4_trans(unsigned (&r)[4], const half* 
 /** Begins to copy 16 bytes into shared memory, or zeros where not `valid`. From sm_80. */
 __device__ __forceinline__ void copy16_async(void* shared, const void* global, bool valid) {
   TVN_AMPERE(const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared)); const int bytes = valid ? 16 : 0;
-             asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");)
+             asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes)
+                          : "memory");)
 }
 /** Ends a group of copies. */
 __device__ __forceinline__ void copy_commit() { TVN_AMPERE(asm volatile("cp.async.commit_group;" ::: "memory");) }

@@ -40,8 +40,7 @@ class WmmaTile {
 #pragma unroll
     for (int i = 0; i < M / 16; i++) {
       nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, half, AOrder> rows;
-      nvcuda::wmma::load_matrix_sync(rows, a + (A == ALayout::rows_of_depth ? 16 * i * a_stride : 16 * i),
-                                     static_cast<unsigned>(a_stride));
+      nvcuda::wmma::load_matrix_sync(rows, a + (A == ALayout::rows_of_depth ? 16 * i * a_stride : 16 * i), static_cast<unsigned>(a_stride));
 #pragma unroll
       for (int j = 0; j < N / 16; j++) nvcuda::wmma::mma_sync(sums_[i][j], rows, columns[j], sums_[i][j]);
     }

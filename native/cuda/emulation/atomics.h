@@ -1,8 +1,9 @@
 // Atomic operations, fences and loads past the caches. Atomic operations order nothing by themselves: other accesses are ordered by
 // __threadfence, and TSan is told so, except that whoever reads an atomic sees what was fenced before (the common "last block" pattern).
+// TSan does not see the operations themselves, so a volatile access to the same number is no race.
 #pragma once
 
-#include <atomic>
+#include <bit>
 #include <type_traits>
 
 namespace tvn::emulation {
@@ -12,14 +13,25 @@ void fence();
 /** What was fenced before is visible here. */
 void see_fenced();
 
+unsigned atomic_load(const unsigned* at);
+unsigned long long atomic_load(const unsigned long long* at);
+/** Stores `value` where `expected` is; returns what was there. */
+unsigned compare_and_swap(unsigned* at, unsigned expected, unsigned value);
+unsigned long long compare_and_swap(unsigned long long* at, unsigned long long expected, unsigned long long value);
+
+/** Replaces old by change(old), and returns it. */
 template <class T, class Change>
 T atomic_change(T* at, Change change) {
-  std::atomic_ref<T> cell(*at);
-  T old = cell.load(std::memory_order_relaxed);
-  while (!cell.compare_exchange_weak(old, change(old), std::memory_order_relaxed)) {
+  using Bits = std::conditional_t<sizeof(T) == 4, unsigned, unsigned long long>;
+  Bits* const cell = reinterpret_cast<Bits*>(at);
+  Bits old = atomic_load(cell);
+  for (;;) {
+    const Bits found = compare_and_swap(cell, old, std::bit_cast<Bits>(change(std::bit_cast<T>(old))));
+    if (found == old) break;
+    old = found;
   }
   see_fenced();
-  return old;
+  return std::bit_cast<T>(old);
 }
 
 template <class T>

@@ -187,6 +187,28 @@ CUDA_TEST(emulation_finds_writes_behind_memory) {
   EXPECT(cudaFree(y) == cudaSuccess);
 }
 
+#if !defined(__SANITIZE_THREAD__)  // which handles signals itself
+
+struct Addresses {
+  float* y;
+};
+__global__ void write_to(Addresses to) { to.y[threadIdx.x * 1024] = 1; }
+__global__ void divide(int* y, int by) { y[threadIdx.x] = y[threadIdx.x] / by; }
+
+CUDA_TEST(emulation_survives_signals) {
+  LAUNCH(write_to, 1, 64, 0, nullptr, Addresses{nullptr});
+  expect_fault("write_to", "thread (0,0,0)", "null");
+  LAUNCH(write_to, 1, 64, 0, nullptr, Addresses{reinterpret_cast<float*>(uintptr_t{4096})});
+  expect_fault("write_to", "0x1000 does not exist", "addr2line");
+  DeviceArray<int> y(64);
+  LAUNCH(divide, 1, 64, 0, nullptr, y.data(), 0);
+  expect_fault("divide", "divided by zero");
+  LAUNCH(divide, 1, 64, 0, nullptr, y.data(), 2);
+  EXPECT(y.read()[0] == 0);
+}
+
+#endif
+
 #endif
 
 template <int depth>
@@ -243,6 +265,21 @@ CUDA_TEST(emulation_finds_pointers_of_the_host) {
   EXPECT(cudaFree(freed) == cudaSuccess);
   LAUNCH(touch, 1, 32, 0, nullptr, freed);
   expect_fault("touch", "pointer argument number 1");
+}
+
+/** The other blocks wait for one that has a bug. */
+__global__ void waits_for_the_broken(unsigned* flag) {
+  if (blockIdx.x == 1) {
+    if (threadIdx.x < 32) PLANTED(0), __syncthreads();
+    return;
+  }
+  while (*static_cast<volatile unsigned*>(flag) == 0) __nanosleep(100);
+}
+
+CUDA_TEST(emulation_ends_blocks_that_wait_for_a_broken_one) {
+  DeviceArray<unsigned> flag(std::vector<unsigned>{0});
+  LAUNCH_COOPERATIVE(waits_for_the_broken, 4, 64, 0, nullptr, flag.data());
+  expect_fault("block (1,0,0)", PLACE(0), "32 have returned");
 }
 
 CUDA_TEST(emulation_stays_broken_until_it_is_reset) {

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <thread>
 
+#include "cuda/emulation/crash.h"
 #include "cuda/emulation/device.h"
 #include "cuda/emulation/multiprocessor.h"
 #include "cuda/emulation/sanitizer.h"
@@ -45,8 +46,16 @@ class Run {
 
   /** What was wrong, or an empty text. */
   std::string all() {
-    // ASan's __shared__ variables are not thread_local
-    const std::uint64_t wanted = kernel_.cooperative ? blocks_ : address_sanitizer() ? 1 : option::threads();
+    const CrashHandler handler;
+    if (address_sanitizer()) {
+      // __shared__ variables are not thread_local there
+      if (kernel_.cooperative)
+        take_turns();
+      else
+        work();
+      return fault_;
+    }
+    const std::uint64_t wanted = kernel_.cooperative ? blocks_ : option::threads();
     const auto threads = static_cast<unsigned>(std::min(wanted, blocks_));
     if (threads == 1) {
       work();
@@ -59,17 +68,54 @@ class Run {
   }
 
  private:
-  void work() {
+  std::unique_ptr<Multiprocessor> take_processor() const {
     auto processor = pool().take();
     processor->shared().allocate(kernel_.dynamic_shared);
-    for (std::uint64_t block; !failed_ && (block = next_++) < blocks_;)
-      if (const char* fault = processor->run(kernel_, block, seed_ ? seed_ + block : 0)) {
-        const std::lock_guard lock(mutex_);
-        failed_ = true;
-        if (fault_.empty()) fault_ = fault;
-      }
+    return processor;
+  }
+  void give_back(std::unique_ptr<Multiprocessor> processor) const {
     processor->shared().allocate(0);
     pool().give_back(std::move(processor));
+  }
+  void begin(Multiprocessor& processor, std::uint64_t block) const { processor.begin(kernel_, block, seed_ ? seed_ + block : 0, failed_); }
+  void end(Multiprocessor& processor) {
+    const char* fault = processor.end();
+    if (!fault) return;
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    if (fault_.empty()) fault_ = fault;
+  }
+
+  /** One block after another. */
+  void work() {
+    auto processor = take_processor();
+    for (std::uint64_t block; !failed_ && (block = next_++) < blocks_;) {
+      begin(*processor, block);
+      processor->advance(false);
+      end(*processor);
+    }
+    give_back(std::move(processor));
+  }
+
+  /** All blocks on this OS thread, each for as long as it does not wait for others. */
+  void take_turns() {
+    std::vector<std::unique_ptr<Multiprocessor>> processors;
+    for (std::uint64_t block = 0; block < blocks_; block++) {
+      processors.push_back(take_processor());
+      begin(*processors.back(), block);
+      processors.back()->shared().exchange_static();
+    }
+    while (!processors.empty()) {
+      for (auto& processor : processors) {
+        processor->shared().exchange_static();
+        const bool at_end = processor->advance(true);
+        processor->shared().exchange_static();
+        if (!at_end) continue;
+        end(*processor);
+        give_back(std::move(processor));
+      }
+      std::erase(processors, nullptr);
+    }
   }
 
   const Kernel& kernel_;

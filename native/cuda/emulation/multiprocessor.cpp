@@ -24,21 +24,31 @@ Multiprocessor& Multiprocessor::here() {
   return *running;
 }
 
+bool Multiprocessor::running_here() { return running != nullptr; }
+
 // ---- a block --------------------------------------------------------------------------------
 
-const char* Multiprocessor::run(const Kernel& kernel, std::uint64_t block, std::uint64_t seed) {
+void Multiprocessor::begin(const Kernel& kernel, std::uint64_t block, std::uint64_t seed, const std::atomic<bool>& cancelled) {
   kernel_ = &kernel;
+  cancelled_ = &cancelled;
   shuffled_ = seed != 0;
   random_ = seed;
-  blockDim = kernel.block;
-  gridDim = kernel.grid;
-  blockIdx = {static_cast<unsigned>(block % kernel.grid.x), static_cast<unsigned>(block / kernel.grid.x % kernel.grid.y),
-              static_cast<unsigned>(block / kernel.grid.x / kernel.grid.y)};
+  block_ = {static_cast<unsigned>(block % kernel.grid.x), static_cast<unsigned>(block / kernel.grid.x % kernel.grid.y),
+            static_cast<unsigned>(block / kernel.grid.x / kernel.grid.y)};
   prepare();
+  release(&begin_);
+}
+
+bool Multiprocessor::advance(bool in_turns) {
+  blockDim = kernel_->block;
+  gridDim = kernel_->grid;
+  blockIdx = block_;
   running = this;
   main_ = context_of_this_thread();
-  release(&begin_);
-  while (returned_ < count_ && message_.empty()) {
+  in_turns_ = in_turns;
+  turn_is_over_ = false;
+  pauses_ = 0;
+  while (returned_ < count_ && message_.empty() && !turn_is_over_) {
     if (Fiber* fiber = next()) {
       current_ = fiber;
       threadIdx = fiber->thread;
@@ -47,17 +57,20 @@ const char* Multiprocessor::run(const Kernel& kernel, std::uint64_t block, std::
       describe_deadlock();
     }
   }
+  running = nullptr;
+  return !turn_is_over_ || *cancelled_;
+}
+
+const char* Multiprocessor::end() {
   acquire(&end_);
   if (message_.empty() && !shared_.intact()) {
     begin_message();
     message_.add(": something was written behind its %zu bytes of dynamic shared memory", shared_.bytes());
   }
-  running = nullptr;
   idle_.insert(idle_.end(), spent_.begin(), spent_.end());
   spent_.clear();
-  if (message_.empty()) return nullptr;
-  abandon();
-  return message_.text();
+  if (returned_ < count_ || !message_.empty()) abandon();
+  return message_.empty() ? nullptr : message_.text();
 }
 
 void Multiprocessor::prepare() {
@@ -65,6 +78,12 @@ void Multiprocessor::prepare() {
   started_ = returned_ = 0;
   message_.clear();
   shared_.begin_block();
+  const dim3& block = kernel_->block;
+  if (const bool same_shape = coordinates_.size() == count_ && of_coordinates_.x == block.x && of_coordinates_.y == block.y; !same_shape) {
+    coordinates_.clear();
+    for (unsigned i = 0; i < count_; i++) coordinates_.push_back({i % block.x, i / block.x % block.y, i / (block.x * block.y)});
+    of_coordinates_ = block;
+  }
   order_.resize(count_);
   for (unsigned i = 0; i < count_; i++) order_[i] = i;
   if (shuffled_)
@@ -84,7 +103,7 @@ void Multiprocessor::prepare() {
       if (!meeting) meeting = std::make_unique<Meeting>();
 }
 
-/** After a fault: fibers forget what they were doing. */
+/** After a fault, here or in another block: fibers forget what they were doing. */
 void Multiprocessor::abandon() {
   idle_.clear();
   for (const auto& fiber : fibers_) {
@@ -121,8 +140,7 @@ void Multiprocessor::run_threads() {
   for (;;) {
     while (started_ < count_) {
       me.index = order_[started_++];
-      const dim3& block = kernel_->block;
-      me.thread = {me.index % block.x, me.index / block.x % block.y, me.index / (block.x * block.y)};
+      me.thread = coordinates_[me.index];
       me.waits = nullptr;
       me.pending.begin = me.pending.end = me.pending.group = 0;
       threads_[me.index] = &me;
@@ -183,15 +201,17 @@ void Multiprocessor::wait(const char* for_what, SourceLine where) {
 void Multiprocessor::resume(unsigned lane) { make_ready(threads_[current_->index / 32 * 32 + lane]); }
 
 void Multiprocessor::pause() {
-  make_ready(current_);
-  if (started_ < count_ && ready_end_ - ready_begin_ == 1) {
-    // whom it waits for may not have started
-    Fiber& me = *current_;
-    Fiber* to = start();
+  Fiber& me = *current_;
+  const bool alone = ready_begin_ == ready_end_;
+  make_ready(&me);
+  if (*cancelled_ || (in_turns_ && ++pauses_ >= count_)) {
+    turn_is_over_ = true;
+    switch_context(me.context, main_);
+  } else if (Fiber* to = start()) {  // whom it waits for may not have started
     current_ = to;
     switch_context(me.context, to->context);
   } else {
-    if (ready_end_ - ready_begin_ == 1) sched_yield();
+    if (alone) sched_yield();
     leave();
   }
 }
@@ -234,8 +254,8 @@ int Multiprocessor::barrier(bool vote, SourceLine where) {
 
 void Multiprocessor::begin_message() {
   message_.clear();
-  message_.add("kernel %s (%s:%d), block (%u,%u,%u)", kernel_->name, kernel_->where.file, kernel_->where.line, blockIdx.x, blockIdx.y,
-               blockIdx.z);
+  message_.add("kernel %s (%s:%d), block (%u,%u,%u)", kernel_->name, kernel_->where.file, kernel_->where.line, block_.x, block_.y,
+               block_.z);
 }
 
 void Multiprocessor::fault(const char* format, ...) {
@@ -270,10 +290,8 @@ void Multiprocessor::describe_deadlock() {
     separator = "; ";
   }
   for (unsigned i = 0; i < count_; i++)
-    if (!threads_[i]) {
-      const dim3& block = kernel_->block;
-      message_.add("; %u have returned, the first of them (%u,%u,%u)", returned_, i % block.x, i / block.x % block.y,
-                   i / (block.x * block.y));
+    if (const uint3& thread = coordinates_[i]; !threads_[i]) {
+      message_.add("; %u have returned, the first of them (%u,%u,%u)", returned_, thread.x, thread.y, thread.z);
       break;
     }
 }

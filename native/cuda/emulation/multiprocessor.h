@@ -1,6 +1,7 @@
 // What runs a block: its threads are fibers of one OS thread, and one of them runs until it waits for others.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -48,11 +49,19 @@ struct Fiber {
  */
 class Multiprocessor {
  public:
-  /** Runs block number `block`. Returns what was wrong with it, or null. `seed`: zero for the order of their numbers. */
-  const char* run(const Kernel& kernel, std::uint64_t block, std::uint64_t seed);
+  /** Begins block number `block`. `seed`: zero for the order of their numbers. It need not go on once `cancelled`. */
+  void begin(const Kernel& kernel, std::uint64_t block, std::uint64_t seed, const std::atomic<bool>& cancelled);
+  /**
+   * Runs it to its end and returns true. Where blocks take turns on one OS thread it also returns when all its threads wait for other
+   * blocks, with false, and has to be called again.
+   */
+  bool advance(bool in_turns);
+  /** What was wrong with it, or null. */
+  const char* end();
 
   /** The one that runs the caller, a thread of a kernel. */
   static Multiprocessor& here();
+  static bool running_here();
 
   // for the running thread
   Fiber& current() { return *current_; }
@@ -101,11 +110,16 @@ class Multiprocessor {
   std::vector<Fiber*> threads_;  // by index, of those that have started; null once they returned
   std::vector<Fiber*> ready_;    // a ring, a power of two
   unsigned ready_begin_ = 0, ready_end_ = 0;
-  std::vector<unsigned> order_;
+  std::vector<unsigned> order_;     // in which threads start
+  std::vector<uint3> coordinates_;  // of threads, by index
+  dim3 of_coordinates_{0, 0, 0};    // the block's
   unsigned started_ = 0, returned_ = 0, count_ = 0;
-  bool shuffled_ = false;
+  bool shuffled_ = false, in_turns_ = false, turn_is_over_ = false;
+  unsigned pauses_ = 0;  // of this turn
   std::uint64_t random_ = 0;
   const Kernel* kernel_ = nullptr;
+  const std::atomic<bool>* cancelled_ = nullptr;
+  uint3 block_{};
   Fiber* current_ = nullptr;
   Context main_;
   Barrier barrier_;

@@ -21,12 +21,19 @@ class SharedMemory {
   /** Whether nobody wrote behind it. */
   bool intact() const;
 
+  /**
+   * Under ASan static variables are one for all blocks. Blocks that take turns keep theirs here while others run: exchanges them with what
+   * is kept, which are those of the first call at first.
+   */
+  void exchange_static();
+
   void* dynamic() const { return memory_; }
   std::size_t bytes() const { return bytes_; }
 
  private:
   unsigned char* memory_ = nullptr;
   std::size_t bytes_ = 0;
+  std::vector<unsigned char> kept_;
 };
 
 }  // namespace tvn::emulation

@@ -39,7 +39,15 @@ class SharedSource {
   /** Row (place, frame) reads frame · stride − pad + tap of its place. */
   __device__ __forceinline__ SharedSource(const Rows& rows, int places, int frames_in, int frames_out, int taps, int stride, int pad,
                                           const half* w, int columns, int first_column)
-      : rows_(rows), places_(places), in_(frames_in), out_(frames_out), taps_(taps), stride_(stride), pad_(pad), w_(w), columns_(columns),
+      : rows_(rows),
+        places_(places),
+        in_(frames_in),
+        out_(frames_out),
+        taps_(taps),
+        stride_(stride),
+        pad_(pad),
+        w_(w),
+        columns_(columns),
         first_column_(first_column) {}
 
   __device__ __forceinline__ void begin_step() {
@@ -71,8 +79,8 @@ class Sink {
   __device__ __forceinline__ Sink(const BlockGemmArgs& args, int clip, int tile) : args_(args), clip_(clip), tile_(tile) {}
 
   /** Finishes a tile of sums: `rows` rows of (place, frame). */
-  __device__ __forceinline__ void finish_tile(const Stage& stage, const float* tile_scale, int rows, int frames, int first_column, float* sums,
-                                              const Rows& to) const {
+  __device__ __forceinline__ void finish_tile(const Stage& stage, const float* tile_scale, int rows, int frames, int first_column,
+                                              float* sums, const Rows& to) const {
     float columns[8] = {};
     const int vector = thread_vector(), column = first_column + vector;
     if (column < stage.epilogue.y.c)
@@ -131,9 +139,10 @@ __device__ __forceinline__ void slide(const BlockGemmArgs& a, const Position& at
     }
 }
 
+// resources: block_gemm threads=128 shared=48128
 /** Grid: blocks of places × clips. */
 template <class Gemm>
-__global__ void __launch_bounds__(Gemm::threads) block_gemm(const BlockGemmArgs a) {
+__global__ void __launch_bounds__(Gemm::threads, 2) block_gemm(const BlockGemmArgs a) {
   EXTERN_SHARED(half, shared);
   const BlockShape& s = a.shape;
   const int clip = static_cast<int>(blockIdx.x) / a.tiles, tile = static_cast<int>(blockIdx.x) % a.tiles, area = s.s.h * s.s.w;
@@ -142,9 +151,7 @@ __global__ void __launch_bounds__(Gemm::threads) block_gemm(const BlockGemmArgs 
   const Rows temporal{spatial.first + a.places * frames * spatial.stride(), s.channels};
   float* const floats = reinterpret_cast<float*>(shared);
   const Sink<Gemm> sink(a, clip, tile);
-  const auto position = [&](int row) {
-    return a.divisor.split((clip * frames + row % frames) * area + tile * a.places + row / frames);
-  };
+  const auto position = [&](int row) { return a.divisor.split((clip * frames + row % frames) * area + tile * a.places + row / frames); };
   const bool pools = s.temporal == TemporalKind::max || s.temporal == TemporalKind::avg, convolves = s.temporal == TemporalKind::conv;
 
   // the spatial convolution
@@ -152,7 +159,8 @@ __global__ void __launch_bounds__(Gemm::threads) block_gemm(const BlockGemmArgs 
   for (int first_column = 0; first_column < s.s.c; first_column += Gemm::columns) {
     const float* tile_scale = nullptr;
     if (a.spatial.epilogue.gate.x) {
-      float* const scale = reinterpret_cast<float*>(temporal.first + (s.temporal == TemporalKind::none ? 0 : a.places * s.frames * temporal.stride()));
+      float* const scale =
+          reinterpret_cast<float*>(temporal.first + (s.temporal == TemporalKind::none ? 0 : a.places * s.frames * temporal.stride()));
       __syncthreads();
       excite<Gemm::threads, Gemm::columns>(a.spatial.epilogue.gate, s.s.c, clip, first_column, floats, scale);
       tile_scale = scale;
@@ -217,7 +225,8 @@ __global__ void __launch_bounds__(Gemm::threads) block_gemm(const BlockGemmArgs 
   }
 }
 
-constexpr size_t most_shared = 48 * 1024;
+/** Less than half of what a V100's multiprocessor has. */
+constexpr size_t most_shared = 47 * 1024;
 
 template <class Gemm>
 size_t shared_bytes(const BlockShape& s) {
@@ -273,10 +282,11 @@ void block_forward(const BlockShape& s, const BlockArgs& a, cudaStream_t stream)
   BlockGemmArgs args{};
   args.shape = s;
   const Window& k = s.spatial;
-  args.product = {{forward_axis(1, 1, 0, s.x.t), forward_axis(k.kh, k.sh, k.ph, s.x.h), forward_axis(k.kw, k.sw, k.pw, s.x.w), s.x.c, k.kh, k.kw},
-                  a.x,
-                  a.spatial.w,
-                  ceil_div(k.kh * k.kw * s.x.c, Rows64::depth)};
+  args.product = {
+      {forward_axis(1, 1, 0, s.x.t), forward_axis(k.kh, k.sh, k.ph, s.x.h), forward_axis(k.kw, k.sw, k.pw, s.x.w), s.x.c, k.kh, k.kw},
+      a.x,
+      a.spatial.w,
+      ceil_div(k.kh * k.kw * s.x.c, Rows64::depth)};
   args.spatial = stage_of(a.spatial, s.s.c);
   args.spatial.epilogue.scale = a.scale;
   args.spatial.epilogue.gate = a.gate;

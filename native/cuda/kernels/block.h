@@ -6,7 +6,7 @@
 //
 // A block of threads owns a few places of the frame through all of time, and all channels of s and t there, in shared memory as halves,
 // rounded as the tensors would be. So it is for blocks of few channels with many positions, which is where the memory's time goes: the rule
-// is that everything fits into 48 KiB, which leaves room for two blocks on a V100's multiprocessor.
+// is that everything fits into 47 KiB, which leaves room for two blocks on a V100's multiprocessor.
 #pragma once
 
 #include "cuda/kernels/conv.h"
@@ -19,7 +19,7 @@ struct BlockShape {
   Extents x;
   Window spatial;  // kt = st = 1
   bool depthwise;
-  Extents s;       // after the spatial convolution
+  Extents s;  // after the spatial convolution
   TemporalKind temporal;
   int kernel, stride, pad, frames;  // over time; the frames that it leaves
   int channels;                     // after it, as stored; those of s unless it is a convolution
@@ -45,7 +45,8 @@ struct BlockArgs {
 
 /** Whether a block's data fits on chip. */
 bool block_fits(const BlockShape&);
-/** Whether it should be faster than kernels of its parts: enough blocks to keep multiprocessors busy, or so little to do that launches count. */
+/** Whether it should be faster than kernels of its parts: enough blocks to keep multiprocessors busy, or so little to do that launches
+ * count. */
 bool block_pays(const BlockShape&);
 void block_forward(const BlockShape&, const BlockArgs&, cudaStream_t);
 ConvWorkspaceSize block_workspace(const BlockShape&, bool mean);

@@ -39,6 +39,14 @@ int phase_rows(const ConvShape& s) {
   return s.x.n * ceil_div(s.x.t, k.st) * ceil_div(s.x.h, k.sh) * ceil_div(s.x.w, k.sw);
 }
 
+// resources: conv_gemm<BlockGemm<128, 64, 4, 2, (ALayout)0, (BLayout)0>* threads=256 shared=44800
+// resources: conv_gemm<BlockGemm<64, 64, 2, 2, (ALayout)0, (BLayout)0>* threads=128 shared=29440
+// resources: conv_gemm<BlockGemm<32, 64, 2, 2, (ALayout)0, (BLayout)0>* threads=128 shared=21760
+// resources: conv_gemm<BlockGemm<64, 32, 2, 2, (ALayout)0, (BLayout)0>* threads=128 shared=23168
+// resources: conv_gemm<BlockGemm<128, 64, 4, 2, (ALayout)0, (BLayout)1>* threads=256 shared=46080
+// resources: conv_gemm<BlockGemm<64, 64, 2, 2, (ALayout)0, (BLayout)1>* threads=128 shared=30720
+// resources: conv_gemm<BlockGemm<32, 64, 2, 2, (ALayout)0, (BLayout)1>* threads=128 shared=23040
+// resources: conv_gemm<BlockGemm<64, 32, 2, 2, (ALayout)0, (BLayout)1>* threads=128 shared=23040
 template <class Gemm, ConvPass Pass>
 void launch(ConvGemmArgs& args, int groups, int phase_count, cudaStream_t stream) {
   const int frames = args.epilogue.pooling.is_there() ? args.rows.t : 1;

@@ -37,9 +37,9 @@ struct ConvShortcut {
 
 /** The last layer of a gate, computed by every tile for its own columns: scale = sigmoid(x·w + bias) · multiply. */
 struct ConvGate {
-  const float* x = nullptr;  // [N][inputs]; null: there is none
-  int inputs = 0;            // as stored
-  const half* w = nullptr;   // [inputs][OC]
+  const float* x = nullptr;         // [N][inputs]; null: there is none
+  int inputs = 0;                   // as stored
+  const half* w = nullptr;          // [inputs][OC]
   const float* bias = nullptr;      // [OC], or null
   const float* multiply = nullptr;  // [N][OC], or null
 };

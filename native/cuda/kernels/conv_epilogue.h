@@ -8,11 +8,11 @@
 namespace tvn::cuda {
 
 struct ConvEpilogueArgs {
-  Extents y;            // the tensor that is written
+  Extents y;  // the tensor that is written
   const float* bias;
-  const float* scale;   // [N][OC]; or a gate that makes it
+  const float* scale;  // [N][OC]; or a gate that makes it
   ConvGate gate;
-  const float* bias2;   // of the shortcut; then the scale is in the sums already
+  const float* bias2;  // of the shortcut; then the scale is in the sums already
   bool scaled;
   const half* residual;
   Function function;
@@ -20,10 +20,10 @@ struct ConvEpilogueArgs {
   float* out32;
   ConvPooling pooling;  // of frames; kernel 1: none
   // the mean over the clip
-  float* mean;          // [N][OC], or null
-  float* mean_parts;    // [N][tiles][OC]
-  int* mean_counters;   // [N][column tiles]
-  int tiles;            // of a clip
+  float* mean;         // [N][OC], or null
+  float* mean_parts;   // [N][tiles][OC]
+  int* mean_counters;  // [N][column tiles]
+  int tiles;           // of a clip
 };
 
 /** Adds eight values of each thread over the block: thread i < columns has the sum of column i afterwards. `shared`: threads × 8 floats. */

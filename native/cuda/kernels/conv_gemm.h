@@ -15,19 +15,23 @@ struct ConvOperands {
 };
 
 struct ConvGemmArgs {
-  ConvOperands first, second;  // second: a pointwise convolution that is added
-  Window window;               // of the data gradient, whose gather depends on the phase
-  Extents rows;                // the tensor that the GEMM makes; c: columns of the GEMM
-  PositionDivisor divisor;     // of a position of `rows` (forward)
-  Divisor frames;              // of rows, where a tile holds all frames of its positions
-  int weight_line;             // halves of a row of the weights
+  ConvOperands first, second;     // second: a pointwise convolution that is added
+  Window window;                  // of the data gradient, whose gather depends on the phase
+  Extents rows;                   // the tensor that the GEMM makes; c: columns of the GEMM
+  PositionDivisor divisor;        // of a position of `rows` (forward)
+  Divisor frames;                 // of rows, where a tile holds all frames of its positions
+  int weight_line;                // halves of a row of the weights
   int group_rows, tiles_a_group;  // no tile has rows of two groups: clips or the batch
-  int tile_rows;               // of a tile, which may have room for more
+  int tile_rows;                  // of a tile, which may have room for more
   SplitSums splits;
   ConvEpilogueArgs epilogue;
 };
 
 enum class ConvPass { forward, data_gradient };
+
+/** Whether tiles of this size may be kept to one clip, for its gate, its mean or the frames of its places: see takes_any_block. */
+template <class Gemm>
+constexpr bool stays_in_clip = Gemm::rows == 64;
 
 /** Brings the vectors of A (gathered) and B (weights) of the steps from `begin` on. */
 template <class Gemm, ConvPass Pass>
@@ -106,8 +110,7 @@ class ConvRows {
     }
     const Position at = split(row);
     const Window& k = args_.window;
-    return ((at.n * args_.rows.t + at.t * k.st + phase_t_) * args_.rows.h + at.h * k.sh + phase_h_) * args_.rows.w + at.w * k.sw +
-           phase_w_;
+    return ((at.n * args_.rows.t + at.t * k.st + phase_t_) * args_.rows.h + at.h * k.sh + phase_h_) * args_.rows.w + at.w * k.sw + phase_w_;
   }
 
  private:
@@ -117,8 +120,8 @@ class ConvRows {
 
 /** Multiplies a tile of f32 rows by the scale of their clips. */
 template <class Gemm>
-__device__ __forceinline__ void scale_tile(const ConvGemmArgs& args, const float* tile_scale, int group, int first_row, int rows, int first_column,
-                                           float* tile) {
+__device__ __forceinline__ void scale_tile(const ConvGemmArgs& args, const float* tile_scale, int group, int first_row, int rows,
+                                           int first_column, float* tile) {
   for (int i = static_cast<int>(threadIdx.x); i < Gemm::rows * Gemm::columns; i += Gemm::threads) {
     const int line = i / Gemm::columns, column = i % Gemm::columns;
     if (line >= rows || first_column + column >= args.rows.c) continue;
@@ -130,12 +133,12 @@ __device__ __forceinline__ void scale_tile(const ConvGemmArgs& args, const float
 
 /** Finishes and writes the rows of a tile; returns this thread's sums of eight columns of what was written. */
 template <class Gemm, ConvPass Pass>
-__device__ __forceinline__ void write_rows(const ConvGemmArgs& args, const ConvRows<Pass>& rows, const float* tile_scale, int first_row, int count,
-                                           int first_column, float* tile, float (&sums)[8]) {
+__device__ __forceinline__ void write_rows(const ConvGemmArgs& args, const ConvRows<Pass>& rows, const float* tile_scale, int first_row,
+                                           int count, int first_column, float* tile, float (&sums)[8]) {
   const ConvEpilogueArgs& e = args.epilogue;
   constexpr int vectors = Gemm::columns / vector_width;
   const int vector = static_cast<int>(threadIdx.x) % vectors * vector_width, column = first_column + vector;
-  const bool pooled = e.pooling.is_there();
+  const bool pooled = stays_in_clip<Gemm> && e.pooling.is_there();
   if (tile_scale) tile_scale += vector;
   if (column < args.rows.c)
     for (int line = static_cast<int>(threadIdx.x) / vectors; line < count; line += Gemm::threads / vectors) {
@@ -174,7 +177,7 @@ __device__ __forceinline__ void write_rows(const ConvGemmArgs& args, const ConvR
  * Every block has one tile; its inner dimension is that of both operand pairs, one after the other.
  */
 template <class Gemm, ConvPass Pass>
-__global__ void __launch_bounds__(Gemm::threads) conv_gemm(const ConvGemmArgs args) {
+__global__ void __launch_bounds__(Gemm::threads, 2) conv_gemm(const ConvGemmArgs args) {
   EXTERN_SHARED(half, shared);
   const int splits = args.splits.splits, split = static_cast<int>(blockIdx.z) % splits, phase = static_cast<int>(blockIdx.z) / splits;
   const int group = static_cast<int>(blockIdx.x) / args.tiles_a_group, tile = static_cast<int>(blockIdx.x) % args.tiles_a_group;
@@ -183,15 +186,18 @@ __global__ void __launch_bounds__(Gemm::threads) conv_gemm(const ConvGemmArgs ar
   if (first_row >= rows.count()) return;  // phases differ in size
   const int count = min(args.tile_rows, rows.count() - first_row);
 
-  ConvOperands first = args.first;
+  // the forward pass reads what is common to all blocks from where it lies; a phase of the data gradient has axes of its own
+  ConvOperands of_phase;
   if (Pass == ConvPass::data_gradient) {
     const Window& k = args.window;
-    Gather& g = first.gather;
+    of_phase = args.first;
+    Gather& g = of_phase.gather;
     g.t = gradient_axis(rows.phase_t(), k.kt, k.st, k.pt, g.t.extent);
     g.h = gradient_axis(rows.phase_h(), k.kh, k.sh, k.ph, g.h.extent);
     g.w = gradient_axis(rows.phase_w(), k.kw, k.sw, k.pw, g.w.extent);
-    first.steps = ceil_div(g.t.taps * g.h.taps * g.w.taps * g.channels, Gemm::depth);
+    of_phase.steps = ceil_div(g.t.taps * g.h.taps * g.w.taps * g.channels, Gemm::depth);
   }
+  const ConvOperands& first = Pass == ConvPass::forward ? args.first : of_phase;
   const int steps = first.steps + args.second.steps;
   const int begin = static_cast<int>(static_cast<long long>(steps) * split / splits);
   const int end = static_cast<int>(static_cast<long long>(steps) * (split + 1) / splits);
@@ -205,7 +211,7 @@ __global__ void __launch_bounds__(Gemm::threads) conv_gemm(const ConvGemmArgs ar
     }
   };
   const float* tile_scale = nullptr;
-  if (args.epilogue.gate.x) {
+  if (stays_in_clip<Gemm> && args.epilogue.gate.x) {
     float* const scale = reinterpret_cast<float*>(shared + Gemm::shared_bytes(true) / static_cast<int>(sizeof(half)));
     excite<Gemm::threads, Gemm::columns>(args.epilogue.gate, args.rows.c, group, first_column, reinterpret_cast<float*>(shared), scale);
     tile_scale = scale;
@@ -232,13 +238,13 @@ __global__ void __launch_bounds__(Gemm::threads) conv_gemm(const ConvGemmArgs ar
   }
 
   float* const sums = gemm.store_sums();
-  const int result = (phase * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y)) * static_cast<int>(gridDim.x) +
-                     static_cast<int>(blockIdx.x);
+  const int result =
+      (phase * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y)) * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
   if (!args.splits.template combine<Gemm::rows, Gemm::columns, Gemm::threads>(sums, Gemm::sum_stride, result, split)) return;
 
   float columns[8] = {};
   write_rows<Gemm, Pass>(args, rows, tile_scale, first_row, count, first_column, sums, columns);
-  if (!args.epilogue.mean) return;
+  if (!stays_in_clip<Gemm> || !args.epilogue.mean) return;
   const float sum = add_columns<Gemm::threads, Gemm::columns>(columns, sums);
   finish_mean<Gemm::threads, Gemm::columns>(args.epilogue, group, tile, first_column, sum, sums);
 }

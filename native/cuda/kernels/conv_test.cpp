@@ -103,12 +103,12 @@ Window window(int kt, int kh, int kw, int st, int sh, int sw) { return {kt, kh, 
 
 std::vector<Case> hostile_cases() {
   return {
-      make_case({1, 1, 1, 1, 0}, 1, 1, window(1, 1, 1, 1, 1, 1)),       make_case({2, 1, 7, 5, 0}, 3, 10, window(1, 1, 1, 1, 1, 1)),
-      make_case({1, 2, 9, 9, 0}, 3, 8, window(1, 3, 3, 1, 2, 2)),       make_case({3, 2, 5, 7, 0}, 17, 33, window(1, 4, 4, 1, 2, 2)),
-      make_case({1, 5, 3, 3, 0}, 24, 65, window(3, 1, 1, 2, 1, 1)),     make_case({2, 3, 4, 4, 0}, 65, 9, window(5, 1, 1, 1, 1, 1)),
-      make_case({1, 1, 2, 2, 0}, 8, 16, window(1, 7, 7, 1, 1, 1)),      make_case({1, 3, 6, 5, 0}, 9, 64, window(2, 3, 2, 3, 4, 3)),
-      make_case({2, 1, 3, 3, 0}, 40, 72, window(1, 2, 2, 1, 4, 4)),     make_case({1, 1, 13, 11, 0}, 64, 128, window(1, 5, 5, 1, 3, 3)),
-      make_case({1, 1, 3, 3, 0}, 520, 24, window(1, 3, 3, 1, 1, 1)),    make_case({5, 1, 1, 1, 0}, 700, 70, window(1, 1, 1, 1, 1, 1)),
+      make_case({1, 1, 1, 1, 0}, 1, 1, window(1, 1, 1, 1, 1, 1)),    make_case({2, 1, 7, 5, 0}, 3, 10, window(1, 1, 1, 1, 1, 1)),
+      make_case({1, 2, 9, 9, 0}, 3, 8, window(1, 3, 3, 1, 2, 2)),    make_case({3, 2, 5, 7, 0}, 17, 33, window(1, 4, 4, 1, 2, 2)),
+      make_case({1, 5, 3, 3, 0}, 24, 65, window(3, 1, 1, 2, 1, 1)),  make_case({2, 3, 4, 4, 0}, 65, 9, window(5, 1, 1, 1, 1, 1)),
+      make_case({1, 1, 2, 2, 0}, 8, 16, window(1, 7, 7, 1, 1, 1)),   make_case({1, 3, 6, 5, 0}, 9, 64, window(2, 3, 2, 3, 4, 3)),
+      make_case({2, 1, 3, 3, 0}, 40, 72, window(1, 2, 2, 1, 4, 4)),  make_case({1, 1, 13, 11, 0}, 64, 128, window(1, 5, 5, 1, 3, 3)),
+      make_case({1, 1, 3, 3, 0}, 520, 24, window(1, 3, 3, 1, 1, 1)), make_case({5, 1, 1, 1, 0}, 700, 70, window(1, 1, 1, 1, 1, 1)),
   };
 }
 
@@ -145,7 +145,12 @@ struct Options {
   bool bias, scale, gate, residual, shortcut, mean;
   Function function;
   explicit Options(int i)
-      : bias(i & 1), scale((i >> 1) % 3 == 1), gate((i >> 1) % 3 == 2), residual(i / 6 % 3 == 1), shortcut(i / 6 % 3 == 2), mean(i / 18 % 2),
+      : bias(i & 1),
+        scale((i >> 1) % 3 == 1),
+        gate((i >> 1) % 3 == 2),
+        residual(i / 6 % 3 == 1),
+        shortcut(i / 6 % 3 == 2),
+        mean(i / 18 % 2),
         function(static_cast<Function>(i % 4)) {}
   static constexpr int count = 36;
 };
@@ -244,8 +249,13 @@ CUDA_TEST(conv_forward_pools_frames) {
     Pooling pooling;
     int channels;
   };
-  for (const PoolingCase& p : {PoolingCase{2, 2, 2, Pooling::max, 8}, {8, 3, 2, Pooling::max, 24}, {5, 3, 1, Pooling::avg, 9}, {3, 2, 3, Pooling::avg, 300},
-                               {1, 2, 2, Pooling::max, 8}, {64, 5, 2, Pooling::max, 8}, {33, 2, 2, Pooling::avg, 8}}) {
+  for (const PoolingCase& p : {PoolingCase{2, 2, 2, Pooling::max, 8},
+                               {8, 3, 2, Pooling::max, 24},
+                               {5, 3, 1, Pooling::avg, 9},
+                               {3, 2, 3, Pooling::avg, 300},
+                               {1, 2, 2, Pooling::max, 8},
+                               {64, 5, 2, Pooling::max, 8},
+                               {33, 2, 2, Pooling::avg, 8}}) {
     const Trace trace(std::to_string(p.frames) + " frames, kernel " + std::to_string(p.kernel) + ", stride " + std::to_string(p.stride));
     const Case c = make_case({2, p.frames, 5, 4, 0}, p.channels, 40, window(1, 3, 3, 1, 2, 2));
     const ConvShape& s = c.shape;

@@ -51,8 +51,9 @@ class WeightGradientSource {
   TapWalk tap_;
 };
 
+// resources: conv_weight_gradient_gemm threads=128 shared=27648
 /** dw of a range of positions. Grid: tiles of rows, tiles of columns, splits. */
-__global__ void __launch_bounds__(Gemm::threads) conv_weight_gradient_gemm(const WeightGradientArgs args) {
+__global__ void __launch_bounds__(Gemm::threads, 2) conv_weight_gradient_gemm(const WeightGradientArgs args) {
   EXTERN_SHARED(half, shared);
   const int first_row = static_cast<int>(blockIdx.x) * Gemm::rows, first_column = static_cast<int>(blockIdx.y) * Gemm::columns;
   const int split = static_cast<int>(blockIdx.z);

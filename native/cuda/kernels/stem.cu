@@ -11,7 +11,8 @@ constexpr int threads = 256;
 /** Rows that a thread computes with the weights that it holds. */
 constexpr int rows_a_thread = 8;
 
-/** 24 products a vector of outputs are too few for tensor cores: the time is that of writing y. Neighbouring threads write neighbouring vectors. */
+/** 24 products a vector of outputs are too few for tensor cores: the time is that of writing y. Neighbouring threads write neighbouring
+ * vectors. */
 __global__ void __launch_bounds__(threads) stem(const StemArgs a, const Divisor by_vector, int slots) {
   const int item = static_cast<int>(blockIdx.x) * threads + static_cast<int>(threadIdx.x);
   const int slot = by_vector.quotient(item), column = by_vector.remainder(item, slot) * vector_width;

@@ -11,7 +11,7 @@ struct StemArgs {
   const half* w;      // [8][outputs], of which three rows are there
   const float* bias;  // [outputs], or null
   Function function;
-  half* y;            // [rows, outputs]
+  half* y;  // [rows, outputs]
 };
 
 void stem_forward(const StemArgs&, cudaStream_t);

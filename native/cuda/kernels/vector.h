@@ -10,11 +10,11 @@ namespace tvn::cuda {
 
 /** y = f((x · times)·w + bias) · multiply or, without weights, y = f(x · times) · multiply. */
 struct VectorOp {
-  int inputs, outputs;              // channels as stored; equal without weights
-  const float* x;                   // [rows][inputs]
-  const float* times = nullptr;     // [rows][inputs], or null
-  const half* w = nullptr;          // [inputs][outputs], or null
-  const float* bias = nullptr;      // [outputs], or null
+  int inputs, outputs;           // channels as stored; equal without weights
+  const float* x;                // [rows][inputs]
+  const float* times = nullptr;  // [rows][inputs], or null
+  const half* w = nullptr;       // [inputs][outputs], or null
+  const float* bias = nullptr;   // [outputs], or null
   Function function = Function::none;
   const float* multiply = nullptr;  // [rows][outputs], or null
   float* y = nullptr;               // [rows][outputs]; one of y and y16

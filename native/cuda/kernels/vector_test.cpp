@@ -25,10 +25,16 @@ struct Layer {
   DeviceArray<float> device_bias, device_multiply, y;
 
   Layer(Random& random, int rows_, int inputs_, int outputs_)
-      : rows(rows_), inputs(inputs_), outputs(outputs_),
+      : rows(rows_),
+        inputs(inputs_),
+        outputs(outputs_),
         w(random_rows<half>(random, static_cast<size_t>(inputs), outputs, outputs, 1 / std::sqrt(static_cast<double>(inputs)))),
-        bias(random_rows<float>(random, 1, outputs, outputs)), multiply(random_rows<float>(random, static_cast<size_t>(rows), outputs, outputs)),
-        device_w(w), device_bias(bias), device_multiply(multiply), y(static_cast<size_t>(rows * outputs)) {}
+        bias(random_rows<float>(random, 1, outputs, outputs)),
+        multiply(random_rows<float>(random, static_cast<size_t>(rows), outputs, outputs)),
+        device_w(w),
+        device_bias(bias),
+        device_multiply(multiply),
+        y(static_cast<size_t>(rows * outputs)) {}
 
   VectorOp op(const float* x, Function function) {
     VectorOp op{inputs, outputs, x};

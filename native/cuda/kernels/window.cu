@@ -39,7 +39,8 @@ __device__ __forceinline__ void slide(const WindowGemmArgs& a, const half* m, in
   int count = 0;
   for (int kh = 0; kh < k.kh; kh++)
     for (int kw = 0; kw < k.kw; kw++) {
-      if (static_cast<unsigned>(top + kh) >= static_cast<unsigned>(a.x.h) || static_cast<unsigned>(left + kw) >= static_cast<unsigned>(a.x.w))
+      if (static_cast<unsigned>(top + kh) >= static_cast<unsigned>(a.x.h) ||
+          static_cast<unsigned>(left + kw) >= static_cast<unsigned>(a.x.w))
         continue;
       float x[8];
       load8(m + (kh * reach_w + kw) * line, x);
@@ -63,8 +64,9 @@ __device__ __forceinline__ void slide(const WindowGemmArgs& a, const half* m, in
   for (int i = 0; i < 8; i++) y[i] = apply(a.filter_function, y[i]);
 }
 
+// resources: window_gemm threads=128 shared=38656
 /** Grid: squares of positions × frames × clips, 64 channels. */
-__global__ void __launch_bounds__(Gemm::threads) window_gemm(const WindowGemmArgs a) {
+__global__ void __launch_bounds__(Gemm::threads, 2) window_gemm(const WindowGemmArgs a) {
   EXTERN_SHARED(half, shared);
   half* const m = shared + Gemm::shared_bytes(true) / static_cast<int>(sizeof(half));
   float* const scale = reinterpret_cast<float*>(m + Gemm::rows * line);
@@ -78,7 +80,8 @@ __global__ void __launch_bounds__(Gemm::threads) window_gemm(const WindowGemmArg
   const int top = tile_h * a.tile.h * a.window.sh - a.window.ph, left = tile_w * a.tile.w * a.window.sw - a.window.pw;
   const auto inside = [&](int row) {
     const int h = top + row / reach_w, w = left + row % reach_w;
-    return row < reach && static_cast<unsigned>(h) < static_cast<unsigned>(a.x.h) && static_cast<unsigned>(w) < static_cast<unsigned>(a.x.w);
+    return row < reach && static_cast<unsigned>(h) < static_cast<unsigned>(a.x.h) &&
+           static_cast<unsigned>(w) < static_cast<unsigned>(a.x.w);
   };
 
   const float* tile_scale = nullptr;
@@ -165,7 +168,8 @@ bool window_pays(const WindowShape& s) {
 
 ConvWorkspaceSize window_workspace(const WindowShape& s, bool mean) {
   if (!mean) return {};
-  return {s.y.n * ceil_div(s.y.c, Gemm::columns), static_cast<size_t>(s.y.n * s.y.t * tiles_of(s)) * static_cast<size_t>(s.y.c) * sizeof(float)};
+  return {s.y.n * ceil_div(s.y.c, Gemm::columns),
+          static_cast<size_t>(s.y.n * s.y.t * tiles_of(s)) * static_cast<size_t>(s.y.c) * sizeof(float)};
 }
 
 void window_forward(const WindowShape& s, const WindowArgs& a, cudaStream_t stream) {
@@ -195,7 +199,8 @@ void window_forward(const WindowShape& s, const WindowArgs& a, cudaStream_t stre
   args.result.mean_parts = a.workspace.parts;
   args.result.mean_counters = a.workspace.counters;
   args.result.tiles = args.tiles_h * args.tiles_w * s.y.t;
-  const dim3 grid(static_cast<unsigned>(args.tiles_h * args.tiles_w * s.y.t * s.y.n), static_cast<unsigned>(ceil_div(s.y.c, Gemm::columns)));
+  const dim3 grid(static_cast<unsigned>(args.tiles_h * args.tiles_w * s.y.t * s.y.n),
+                  static_cast<unsigned>(ceil_div(s.y.c, Gemm::columns)));
   const size_t shared = static_cast<size_t>(Gemm::shared_bytes(true)) + Gemm::rows * line * sizeof(half) + Gemm::columns * sizeof(float);
   LAUNCH(window_gemm, grid, Gemm::threads, shared, stream, args);
 }

@@ -11,16 +11,16 @@
 namespace tvn::cuda {
 
 struct WindowShape {
-  Extents x, y;    // y.c = channels of m; x.t = y.t
-  Window window;   // kt = st = 1, kh and kw at most 7
+  Extents x, y;   // y.c = channels of m; x.t = y.t
+  Window window;  // kt = st = 1, kh and kw at most 7
 };
 
 enum class WindowKind { depthwise, max, avg };
 
 struct WindowArgs {
   const half* x;
-  const half* w;      // [C][M]
-  const float* bias;  // [M], or null
+  const half* w;       // [C][M]
+  const float* bias;   // [M], or null
   const float* scale;  // [N][M], or null
   ConvGate gate = {};  // instead of a scale
   Function function;

@@ -2,45 +2,27 @@
 
 #include "core/error.h"
 #include "cuda/kernels/attention.h"
-#include "cuda/kernels/block.h"
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/elementwise.h"
 #include "cuda/kernels/gate.h"
 #include "cuda/kernels/head.h"
 #include "cuda/kernels/mean.h"
 #include "cuda/kernels/pool.h"
-#include "cuda/kernels/stem.h"
-#include "cuda/kernels/window.h"
-#include "cuda/runtime/inference_vectors.h"
+#include "cuda/runtime/inference_convolutions.h"
 
 namespace tvn::cuda {
 namespace {
 
-struct NamedBlock {
-  ConvBlock block;
-  const char* name;
-};
-/** The usual one first. */
-constexpr NamedBlock blocks[conv_block_count] = {{ConvBlock::rows64_columns64, "64 × 64"},
-                                                 {ConvBlock::rows128_columns64, "128 × 64"},
-                                                 {ConvBlock::rows32_columns64, "32 × 64"},
-                                                 {ConvBlock::rows64_columns32, "64 × 32"}};
-
-/** A gate's last layer with more inputs than this is a kernel of its own: all tiles would read too many weights again. */
-constexpr int most_gate_inputs = 512;
-/** Where tiles do not cross clips, so much of them may be empty. */
-constexpr double most_waste = 1.5;
-
 class Lowering {
  public:
   Lowering(const Network& network, int64_t batch, int resident_blocks, Weights& weights)
-      : builder_(network, batch, weights), vectors_(builder_, resident_blocks), done_(network.program.nodes.size()) {}
+      : builder_(network, batch, weights), vectors_(builder_, resident_blocks), convolutions_(builder_, vectors_) {}
 
   Inference run() {
     for (const Node& node : builder_.nodes())
-      if (!done_[static_cast<size_t>(builder_.index(node))]) lower(node);
+      if (!builder_.is_taken(node)) lower(node);
     vectors_.flush();
-    return builder_.take();
+    return builder_.result();
   }
 
  private:
@@ -52,7 +34,7 @@ class Lowering {
     }
     switch (node.kind) {
       case OpKind::normalize: return lower_normalize(node);
-      case OpKind::conv: return builder_.is_vector(node.output) ? vectors_.add_conv(node) : lower_conv(node);
+      case OpKind::conv: return builder_.is_vector(node.output) ? vectors_.add_conv(node) : convolutions_.lower(node);
       case OpKind::depthwise: return lower_depthwise(node);
       case OpKind::pool: return lower_pool(node);
       case OpKind::activation: return builder_.is_vector(node.output) ? vectors_.add_activation(node) : lower_activation(node);
@@ -78,269 +60,15 @@ class Lowering {
   }
 
   void lower_normalize(const Node& node) {
-    const Node* const conv = builder_.only_reader(node.output);
-    if (conv && conv->kind == OpKind::conv && conv->inputs.size() == 1 && is_one(conv->attributes.kernel) && is_one(conv->attributes.stride) &&
-        !mean_over_clip(conv->output))
-      return lower_stem(node, *conv);
+    if (convolutions_.lower_stem(node)) return;
     const int x = node.inputs[0], y = node.output, rows = builder_.extents(y).rows();
-    add_step(node, "normalize").launch = [=](const Binding& b, size_t, cudaStream_t stream) { normalize(rows, b.bytes(x), b.halves(y), stream); };
-  }
-
-  void lower_stem(const Node& node, const Node& conv) {
-    done_[static_cast<size_t>(builder_.index(conv))] = 1;
-    const int x = node.inputs[0], y = conv.output;
-    const Extents e = builder_.extents(y);
-    const int64_t w = builder_.halves(conv, 0), bias = builder_.floats(conv, 1);
-    Step& step = builder_.add_step("stem", {builder_.index(node), builder_.index(conv)}, {x}, {y});
-    step.launch = [=, function = conv.attributes.function](const Binding& b, size_t, cudaStream_t stream) {
-      stem_forward({e.rows(), e.c, b.bytes(x), b.weight<half>(w), b.weight<float>(bias), function, b.halves(y)}, stream);
+    add_step(node, "normalize").launch = [=](const Binding& b, size_t, cudaStream_t stream) {
+      normalize(rows, b.bytes(x), b.halves(y), stream);
     };
-  }
-
-  /** The mean over the clip of a tensor, which its last kernel can take; null if there is none. */
-  const Node* mean_over_clip(int tensor) const {
-    for (const Node& node : builder_.nodes())
-      if (node.kind == OpKind::mean && node.inputs[0] == tensor && (node.attributes.extent == Extent::clip || builder_.extents(tensor).t == 1))
-        return &node;
-    return nullptr;
-  }
-
-  /** Whether tiles of 64 rows that do not cross clips are full enough. */
-  static bool fits_clips(const Extents& y, int frames = 1) {
-    const int rows = 64 / frames * frames;
-    return y.n == 1 || ceil_div(y.positions(), rows) * 64 <= most_waste * y.positions();
-  }
-
-  /** Pooling over time that can happen in the epilogue of the convolution before it; null if there is none. */
-  const Node* pool_over_time(const Node& conv) const {
-    const Node* const pool = builder_.only_reader(conv.output);
-    const Extents y = builder_.extents(conv.output);
-    const bool fits = pool && pool->kind == OpKind::pool && spans_time_only(pool->window) && is_plain(conv) && y.t <= 64 && fits_clips(y, y.t);
-    return fits ? pool : nullptr;
-  }
-
-  static bool is_pointwise(const Node& node) {
-    return node.kind == OpKind::conv && is_one(node.attributes.kernel) && is_one(node.attributes.stride);
-  }
-  static bool is_plain(const Node& node) { return node.inputs.size() == 1; }
-  static bool spans_frames_only(const tvn::Window& k) { return k.kt == 1 && k.st == 1; }
-  static bool spans_time_only(const tvn::Window& k) { return k.kh == 1 && k.kw == 1 && k.sh == 1 && k.sw == 1; }
-
-  /** The gate that scales a convolution, if it may be computed there; else the scale is an input. Adds what is read. */
-  struct Scaling {
-    int scale = -1, x = -1, multiply = -1;
-    int64_t w = -1, bias = -1;
-    int inputs = 0;
-    bool gates() const { return x >= 0; }
-    ConvGate bind(const Binding& b) const {
-      return {b.floats(x), inputs, b.weight<half>(w), b.weight<float>(bias), b.floats(multiply)};
-    }
-  };
-  Scaling scaling(const Node& node, bool may_gate, std::vector<int>& nodes, std::vector<int>& reads) {
-    Scaling s;
-    s.scale = node.has(2) ? node.inputs[2] : -1;
-    std::optional<InferenceVectors::Gate> gate;
-    if (s.scale >= 0 && may_gate) gate = vectors_.take_gate(s.scale, most_gate_inputs);
-    if (!gate) {
-      vectors_.need({s.scale});
-      if (s.scale >= 0) reads.push_back(s.scale);
-      return s;
-    }
-    nodes.insert(nodes.begin(), gate->nodes.begin(), gate->nodes.end());
-    for (const int tensor : {gate->x, gate->multiply})
-      if (tensor >= 0) reads.push_back(tensor);
-    return {-1, gate->x, gate->multiply, gate->w, gate->bias, gate->inputs};
-  }
-
-  /** A pointwise convolution whose result only a window of single channels reads. */
-  bool lower_window(const Node& node) {
-    const Node* const next = builder_.only_reader(node.output);
-    if (!is_pointwise(node) || node.has(1) || node.has(3) || !next || (next->kind != OpKind::depthwise && next->kind != OpKind::pool) ||
-        !spans_frames_only(next->window))
-      return false;
-    const WindowShape shape{builder_.extents(node.inputs[0]), builder_.extents(next->output), window_of(next->window)};
-    if (!window_fits(shape) || !window_pays(shape)) return false;
-    std::vector<int> nodes{builder_.index(node)}, reads{node.inputs[0]}, writes{next->output};
-    const Scaling scale = scaling(node, true, nodes, reads);
-    take(*next, nodes);
-    const int mean = take_mean(next->output, nodes, writes);
-    WindowArgs args{};
-    args.function = node.attributes.function;
-    args.kind = next->kind == OpKind::depthwise                    ? WindowKind::depthwise
-                : next->attributes.pooling == Pooling::max ? WindowKind::max
-                                                           : WindowKind::avg;
-    args.filter_function = next->kind == OpKind::depthwise ? next->attributes.function : Function::none;
-    const bool filters = next->kind == OpKind::depthwise;
-    const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1), filter = filters ? builder_.halves(*next, 0) : -1,
-                  filter_bias = filters ? builder_.floats(*next, 1) : -1;
-    Step& step = builder_.add_step("window_gemm", std::move(nodes), std::move(reads), std::move(writes));
-    step.bytes += int64_t{2} * shape.x.c * shape.y.c;
-    step.scratch.cover(window_workspace(shape, mean >= 0));
-    step.launch = [=, x = node.inputs[0], y = next->output](const Binding& b, size_t, cudaStream_t stream) {
-      WindowArgs a = args;
-      a.x = b.halves(x);
-      a.w = b.weight<half>(w);
-      a.bias = b.weight<float>(bias);
-      a.scale = b.floats(scale.scale);
-      a.gate = scale.bind(b);
-      a.filter = b.weight<half>(filter);
-      a.filter_bias = b.weight<float>(filter_bias);
-      a.y = b.halves(y);
-      a.mean = b.floats(mean);
-      a.workspace = b.workspace();
-      window_forward(shape, a, stream);
-    };
-    return true;
-  }
-
-  /** Takes the mean over the clip of a tensor into the step of these nodes; −1 if there is none. */
-  int take_mean(int tensor, std::vector<int>& nodes, std::vector<int>& writes) {
-    const Node* const mean = mean_over_clip(tensor);
-    if (!mean) return -1;
-    take(*mean, nodes);
-    writes.push_back(mean->output);
-    return mean->output;
-  }
-
-  /** A spatial convolution with what follows over time and pointwise, as far as nobody else reads what lies between. */
-  bool lower_block(const Node& node) {
-    if (!spans_frames_only(node.window) || node.has(1) || node.has(3)) return false;
-    const Node* next = builder_.only_reader(node.output);
-    const Node* time = nullptr;
-    if (next && is_plain(*next) && (next->kind == OpKind::conv || next->kind == OpKind::pool) && spans_time_only(next->window) &&
-        !is_pointwise(*next)) {
-      time = next;
-      next = builder_.only_reader(time->output);
-    }
-    const Node* const expand = next && is_plain(*next) && is_pointwise(*next) ? next : nullptr;
-    const Node& last = expand ? *expand : time ? *time : node;
-    const bool depthwise = node.kind == OpKind::depthwise, pools = time && time->kind == OpKind::pool;
-    // a pool alone is a dense convolution's epilogue; a depthwise convolution alone is worth it for its mean
-    if (!expand && (depthwise ? !time && !mean_over_clip(node.output) : !time || pools)) return false;
-
-    BlockShape shape{};
-    shape.x = builder_.extents(node.inputs[0]);
-    shape.spatial = window_of(node.window);
-    shape.depthwise = depthwise;
-    shape.s = builder_.extents(node.output);
-    const Extents after = builder_.extents(time ? time->output : node.output);
-    shape.temporal = !time                                        ? TemporalKind::none
-                     : !pools                                     ? TemporalKind::conv
-                     : time->attributes.pooling == Pooling::max ? TemporalKind::max
-                                                                  : TemporalKind::avg;
-    shape.kernel = time ? time->window.kt : 1;
-    shape.stride = time ? time->window.st : 1;
-    shape.pad = time ? static_cast<int>(time->window.pt) : 0;
-    shape.frames = after.t;
-    shape.channels = after.c;
-    shape.expands = expand != nullptr;
-    shape.y = builder_.extents(last.output);
-    if (!block_fits(shape) || !block_pays(shape)) return false;
-
-    std::vector<int> nodes{builder_.index(node)}, reads{node.inputs[0]}, writes{last.output};
-    const Scaling scale = scaling(node, true, nodes, reads);
-    if (time) take(*time, nodes);
-    if (expand) take(*expand, nodes);
-    const int mean = take_mean(last.output, nodes, writes);
-    struct Weights {
-      int64_t w = -1, bias = -1;
-      Function function = Function::none;
-      BlockStage bind(const Binding& b) const { return {b.weight<half>(w), b.weight<float>(bias), function}; }
-    };
-    const auto weights = [&](const Node* of) {
-      return of && of->kind != OpKind::pool ? Weights{builder_.halves(*of, 0), builder_.floats(*of, 1), of->attributes.function} : Weights{};
-    };
-    const Weights spatial = weights(&node), temporal = weights(time), pointwise = weights(expand);
-    Step& step = builder_.add_step("block_gemm", std::move(nodes), std::move(reads), std::move(writes));
-    step.bytes += int64_t{2} * (taps(shape.spatial) * (depthwise ? 1 : shape.x.c) * shape.s.c +
-                                (shape.temporal == TemporalKind::conv ? shape.kernel * shape.s.c * shape.channels : 0) +
-                                (expand ? shape.channels * shape.y.c : 0));
-    step.scratch.cover(block_workspace(shape, mean >= 0));
-    step.launch = [=, x = node.inputs[0], y = last.output](const Binding& b, size_t, cudaStream_t stream) {
-      BlockArgs a{};
-      a.x = b.halves(x);
-      a.spatial = spatial.bind(b);
-      a.temporal = temporal.bind(b);
-      a.expand = pointwise.bind(b);
-      a.scale = b.floats(scale.scale);
-      a.gate = scale.bind(b);
-      a.y = b.halves(y);
-      a.mean = b.floats(mean);
-      a.workspace = b.workspace();
-      block_forward(shape, a, stream);
-    };
-    return true;
-  }
-
-  void lower_conv(const Node& node) {
-    if (lower_block(node) || lower_window(node)) return;
-    const ConvShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
-    const auto input = [&](size_t slot) { return node.has(slot) ? node.inputs[slot] : -1; };
-    const int x = node.inputs[0], residual = input(1), x2 = input(3);
-    int y = node.output;
-    std::vector<int> nodes{builder_.index(node)}, reads{x}, writes;
-
-    ConvForwardArgs args{};
-    ConvUse use{};
-    args.function = node.attributes.function;
-    const Scaling scale = scaling(node, fits_clips(shape.y), nodes, reads);
-    use.gate = scale.gates();
-    for (const int tensor : {residual, x2})
-      if (tensor >= 0) reads.push_back(tensor);
-    const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1), w2 = builder_.halves(node, 2), bias2 = builder_.floats(node, 3);
-    if (x2 >= 0) {
-      const Int3& s = node.attributes.shortcut_stride;
-      args.shortcut.extents = builder_.extents(x2);
-      args.shortcut.stride[0] = s.t, args.shortcut.stride[1] = s.h, args.shortcut.stride[2] = s.w;
-      use.shortcut = true;
-      use.shortcut_channels = args.shortcut.extents.c;
-    }
-    if (const Node* const pool = pool_over_time(node)) {
-      const tvn::Window& k = pool->window;
-      args.pooling = {pool->attributes.pooling, k.kt, k.st, static_cast<int>(k.pt), builder_.extents(pool->output).t};
-      use.pooled_frames = args.pooling.frames;
-      y = pool->output;
-      take(*pool, nodes);
-    }
-    const int mean = fits_clips(shape.y, use.pooled_frames > 0 ? shape.y.t : 1) ? take_mean(y, nodes, writes) : -1;
-    use.mean = mean >= 0;
-    writes.push_back(y);
-
-    Step& step = builder_.add_step("conv_gemm", std::move(nodes), std::move(reads), std::move(writes));
-    step.bytes += int64_t{2} * taps(shape.window) * shape.x.c * shape.y.c;
-    step.scratch.cover(conv_forward_workspace(shape, use));
-    step.key = "conv " + describe(shape.x) + " → " + describe(shape.y) + ", " + describe(shape.window) + (use.shortcut ? " and a shortcut" : "");
-    step.ways.clear();
-    for (const NamedBlock& block : blocks)
-      if (step.ways.empty() || takes_any_block(use)) step.ways.emplace_back(block.name);
-    step.launch = [=](const Binding& b, size_t way, cudaStream_t stream) {
-      ConvForwardArgs a = args;
-      a.x = b.halves(x);
-      a.w = b.weight<half>(w);
-      a.bias = b.weight<float>(bias);
-      a.scale = b.floats(scale.scale);
-      a.gate = scale.bind(b);
-      if (residual >= 0) a.residual = b.halves(residual);
-      if (x2 >= 0) {
-        a.shortcut.x = b.halves(x2);
-        a.shortcut.w = b.weight<half>(w2);
-        a.shortcut.bias = b.weight<float>(bias2);
-      }
-      a.y = b.halves(y);
-      a.mean = b.floats(mean);
-      a.workspace = b.workspace();
-      conv_forward(shape, blocks[way].block, a, stream);
-    };
-  }
-
-  /** The node is computed by the step of these nodes. */
-  void take(const Node& node, std::vector<int>& nodes) {
-    done_[static_cast<size_t>(builder_.index(node))] = 1;
-    nodes.push_back(builder_.index(node));
   }
 
   void lower_depthwise(const Node& node) {
-    if (lower_block(node)) return;
+    if (convolutions_.lower_block(node)) return;
     const DepthwiseShape shape{builder_.extents(node.inputs[0]), builder_.extents(node.output), window_of(node.window)};
     const int64_t w = builder_.halves(node, 0), bias = builder_.floats(node, 1);
     add_step(node, "depthwise").launch = [=, function = node.attributes.function, x = node.inputs[0], y = node.output](
@@ -358,8 +86,8 @@ class Lowering {
 
   void lower_activation(const Node& node) {
     const Extents e = builder_.extents(node.output);
-    add_step(node, "activation").launch = [=, function = node.attributes.function, channels = builder_.channels(node.output), x = node.inputs[0],
-                                           y = node.output](const Binding& b, size_t, cudaStream_t stream) {
+    add_step(node, "activation").launch = [=, function = node.attributes.function, channels = builder_.channels(node.output),
+                                           x = node.inputs[0], y = node.output](const Binding& b, size_t, cudaStream_t stream) {
       activation_forward(function, e.rows(), e.c, channels, b.halves(x), b.halves(y), stream);
     };
   }
@@ -419,7 +147,7 @@ class Lowering {
 
   InferenceBuilder builder_;
   InferenceVectors vectors_;
-  std::vector<char> done_;  // by node: taken in by a step of another
+  InferenceConvolutions convolutions_;
 };
 
 }  // namespace

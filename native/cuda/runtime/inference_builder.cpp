@@ -4,7 +4,7 @@ namespace tvn::cuda {
 
 /** A mean is a vector, and so is everything that is made of vectors. */
 InferenceBuilder::InferenceBuilder(const Network& network, int64_t batch, Weights& weights)
-    : network_(network), batch_(batch), weights_(weights) {
+    : network_(network), batch_(batch), weights_(weights), taken_(network.program.nodes.size()) {
   inference_.places.resize(program().tensors.size());
   for (int i = 0; i < static_cast<int>(program().tensors.size()); i++) {
     const Extents e = extents(i);
@@ -63,7 +63,8 @@ int64_t InferenceBuilder::weight(const Node& node, size_t slot, bool rounded) {
 }
 
 std::string describe(const Extents& e) {
-  return std::to_string(e.n) + "×" + std::to_string(e.t) + "×" + std::to_string(e.h) + "×" + std::to_string(e.w) + "×" + std::to_string(e.c);
+  return std::to_string(e.n) + "×" + std::to_string(e.t) + "×" + std::to_string(e.h) + "×" + std::to_string(e.w) + "×" +
+         std::to_string(e.c);
 }
 
 std::string describe(const Window& k) {

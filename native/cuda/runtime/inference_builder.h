@@ -37,7 +37,21 @@ class InferenceBuilder {
   int64_t halves(const Node& node, size_t slot) { return weight(node, slot, true); }
   int64_t floats(const Node& node, size_t slot) { return weight(node, slot, false); }
 
-  Inference take() { return std::move(inference_); }
+  /** Where a parameter that is there will lie as `pack` has it: pack(StoredParameter, its dense values) gives halves. */
+  template <class Pack>
+  int64_t packed(const Node& node, size_t slot, const Pack& pack) {
+    const auto index = static_cast<size_t>(node.parameters[slot]);
+    return weights_.add_packed(pack(stored_parameter(program().parameters[index]), network_.values[index]));
+  }
+
+  /** The node is computed by the step of these nodes. */
+  void take(const Node& node, std::vector<int>& nodes) {
+    taken_[static_cast<size_t>(index(node))] = 1;
+    nodes.push_back(index(node));
+  }
+  bool is_taken(const Node& node) const { return taken_[static_cast<size_t>(index(node))] != 0; }
+
+  Inference result() { return std::move(inference_); }
 
  private:
   int64_t weight(const Node& node, size_t slot, bool rounded);
@@ -46,6 +60,7 @@ class InferenceBuilder {
   int64_t batch_;
   Weights& weights_;
   Inference inference_;
+  std::vector<char> taken_;  // by node: computed by a step of another
 };
 
 /** "1×2×7×7×64" as stored. */

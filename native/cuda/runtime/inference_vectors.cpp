@@ -28,8 +28,8 @@ void InferenceVectors::find_sigmoids() {
 /** A convolution that is only the z of a gate of vectors is computed there: the gate is what its sigmoid is multiplied by. */
 bool InferenceVectors::belongs_to_gate(const Node& conv) const {
   const Node* const gate = builder_.only_reader(conv.output);
-  return gate && gate->kind == OpKind::gate && gate->inputs[1] == conv.output && conv.attributes.function == Function::none && !conv.has(2) &&
-         builder_.is_vector(gate->output);
+  return gate && gate->kind == OpKind::gate && gate->inputs[1] == conv.output && conv.attributes.function == Function::none &&
+         !conv.has(2) && builder_.is_vector(gate->output);
 }
 
 void InferenceVectors::add_conv(const Node& node) {
@@ -121,8 +121,15 @@ void InferenceVectors::flush() {
       VectorChain args{rows, static_cast<int>(chain.size()), {}, {}};
       for (size_t i = 0; i < chain.size(); i++) {
         const auto& [op, level, inputs, outputs] = chain[i];
-        args.op[i] = {inputs,      outputs, b.floats(op.x), b.floats(op.times), b.weight<half>(op.w), b.weight<float>(op.bias),
-                      op.function, b.floats(op.multiply), b.floats(op.y)};
+        args.op[i] = {inputs,
+                      outputs,
+                      b.floats(op.x),
+                      b.floats(op.times),
+                      b.weight<half>(op.w),
+                      b.weight<float>(op.bias),
+                      op.function,
+                      b.floats(op.multiply),
+                      b.floats(op.y)};
         args.level[i] = level;
       }
       vector_chain(args, resident, b.barrier, stream);

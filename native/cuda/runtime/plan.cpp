@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "cuda/kernels/vector.h"
+#include "cuda/runtime/inference_cudnn.h"
 
 #include "graph/memory_plan.h"
 
@@ -36,6 +37,7 @@ Plan::Plan(const Network& network, const PlanOptions& options) : options_(option
   lay_out(program);
   clips_ = PinnedBuffer(clip_bytes_);
   logits_ = PinnedBuffer(inference_.places[static_cast<size_t>(output_)].bytes);
+  try_library_ways();
   tune(options.known_choices, options.tuning_seconds);
   whole_ = Graph(stream_, [&] {
     copy_in();
@@ -87,8 +89,9 @@ void Plan::lay_out(const Program& program) {
 }
 
 Binding Plan::binding() const {
-  return {inference_.places, arena_.at<uint8_t>(), weights_.at<uint8_t>(), scratch_.at<uint8_t>(),
-          counters_.at<int>() + vector_chain_counters, counters_.at<int>()};
+  return {
+      inference_.places,  arena_.at<uint8_t>(), weights_.at<uint8_t>(), scratch_.at<uint8_t>(), counters_.at<int>() + vector_chain_counters,
+      counters_.at<int>()};
 }
 
 void Plan::launch_steps() {
@@ -96,6 +99,24 @@ void Plan::launch_steps() {
   for (const Step& step : inference_.steps) {
     step.launch(binding, step.way, stream_);
     check_launch(step.kernel.c_str());
+  }
+}
+
+/** What a library cannot launch is left to us, and what it loads at its first launch is there when the graphs are recorded. */
+void Plan::try_library_ways() {
+  const Binding binding = this->binding();
+  for (Step& step : inference_.steps) {
+    if (step.library_way == 0) continue;
+    try {
+      step.launch(binding, step.library_way, stream_);
+      check_launch(step.key.c_str());
+    } catch (const CudnnError& error) {
+      cudaGetLastError();  // of a call within the library; one that broke the device comes again
+      tell_cudnn_refusal(step.key, error);
+      step.ways.resize(step.library_way);
+      step.library_way = 0;
+    }
+    stream_.synchronize();
   }
 }
 

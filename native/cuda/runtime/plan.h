@@ -33,6 +33,7 @@ class Plan {
 
  private:
   void lay_out(const Program& program);
+  void try_library_ways();
   void tune(const std::map<std::string, std::string>& known, double seconds);
   Binding binding() const;
   void launch_steps();

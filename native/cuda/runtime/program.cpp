@@ -27,7 +27,8 @@ Int3 triple(const int32_t (&values)[3], int least, const char* what) {
 
 Node read_node(const TvnCudaNode& from, const TvnCudaProgram& program) {
   if (from.kind < 0 || static_cast<size_t>(from.kind) >= op_table.size()) fail("op " + std::to_string(from.kind) + " is unknown");
-  Node node{static_cast<OpKind>(from.kind), from.name ? from.name : "", {}, index(from.output, program.tensors, "tensor"), {}, {}, {}, {}, {}};
+  Node node{
+      static_cast<OpKind>(from.kind), from.name ? from.name : "", {}, index(from.output, program.tensors, "tensor"), {}, {}, {}, {}, {}};
   if (node.output < 0) fail(node.name + ": has no output");
   for (const int32_t input : from.inputs) node.inputs.push_back(index(input, program.tensors, "tensor"));
   while (!node.inputs.empty() && node.inputs.back() < 0) node.inputs.pop_back();
@@ -94,7 +95,8 @@ Network read_program(const TvnCudaProgram& from, int64_t batch) {
 
 Extents extents_of(const Program& program, int tensor, int64_t batch) {
   const Shape& s = program.shape(tensor);
-  return {static_cast<int>(batch), static_cast<int>(s.t), static_cast<int>(s.h), static_cast<int>(s.w), stored_channels(static_cast<int>(s.c))};
+  return {static_cast<int>(batch), static_cast<int>(s.t), static_cast<int>(s.h), static_cast<int>(s.w),
+          stored_channels(static_cast<int>(s.c))};
 }
 
 Window window_of(const tvn::Window& w) {
@@ -106,8 +108,8 @@ StoredParameter stored_parameter(const ParameterInfo& parameter) {
   const auto stored = [](int64_t n) { return static_cast<int64_t>(stored_channels(static_cast<int>(n))); };
   switch (e.size()) {
     case 5: return {e[0] * e[1] * e[2], e[3], e[4], stored(e[3]), stored(e[4])};  // conv
-    case 3: return {1, e[0] * e[1], e[2], e[0] * e[1], stored(e[2])};            // depthwise
-    case 2: return {1, e[0], e[1], stored(e[0]), stored(e[1])};                  // dense
+    case 3: return {1, e[0] * e[1], e[2], e[0] * e[1], stored(e[2])};             // depthwise
+    case 2: return {1, e[0], e[1], stored(e[0]), stored(e[1])};                   // dense
     default: return {1, 1, parameter.size, 1, stored(parameter.size)};
   }
 }

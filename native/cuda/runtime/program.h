@@ -24,8 +24,8 @@ Window window_of(const tvn::Window& window);
 
 /** How a parameter lies on the device: [lines][columns] with its last two axes as stored, and all before them in front. */
 struct StoredParameter {
-  int64_t outer;             // taps
-  int64_t rows, columns;     // 1 and C for vectors
+  int64_t outer;          // taps
+  int64_t rows, columns;  // 1 and C for vectors
   int64_t stored_rows, stored_columns;
   int64_t size() const { return outer * stored_rows * stored_columns; }
 };

@@ -68,8 +68,9 @@ struct Step {
   std::string kernel;              // what is launched, for people
   std::vector<int> reads, writes;  // tensors
   Scratch scratch = {};
-  /** Names of ways to cut the work, the usual one first; all have the same bits. */
+  /** Names of ways to cut the work, the usual one first; all have the same bits, but for that of a library. */
   std::vector<std::string> ways = {""};
+  size_t library_way = 0;  // the last one, whose launch may throw CudnnError; 0: there is none
   std::string key;  // of the choice between them: what it depends on
   size_t way = 0;
   std::function<void(const Binding&, size_t way, cudaStream_t)> launch;

@@ -96,9 +96,7 @@ size_t Trainer::tensor_bytes(int tensor) const {
   return extents_of(program_, tensor, batch_).size() * (is_f32(program_, tensor) ? sizeof(float) : sizeof(half));
 }
 
-size_t Trainer::labels_a_clip() const {
-  return options_.multi_label ? static_cast<size_t>(program_.shape(program_.output).c) : 1;
-}
+size_t Trainer::labels_a_clip() const { return options_.multi_label ? static_cast<size_t>(program_.shape(program_.output).c) : 1; }
 
 void Trainer::compile(int64_t batch) {
   batch_ = batch;
@@ -125,7 +123,9 @@ void Trainer::compile(int64_t batch) {
   scratch_ = DeviceBuffer(scratch);
   kept_memory_ = DeviceBuffer(kept);
   counters_ = zeros(static_cast<size_t>(counters) * sizeof(int));
-  const auto address = [&](int lifetime) { return lifetime < 0 ? nullptr : arena_.at<uint8_t>(memory.offsets[static_cast<size_t>(lifetime)]); };
+  const auto address = [&](int lifetime) {
+    return lifetime < 0 ? nullptr : arena_.at<uint8_t>(memory.offsets[static_cast<size_t>(lifetime)]);
+  };
   tensors_.clear();
   tensor_gradients_.clear();
   for (const int lifetime : storage) tensors_.push_back(address(lifetime));
@@ -264,8 +264,10 @@ void Trainer::launch_step() {
   u.overflow = overflow_.at<int>();
   update(u, stream_);
   check_launch("update");
-  check(cudaMemcpyAsync(results_host_.at<void>(), results_.at<void>(), results_.bytes(), cudaMemcpyDeviceToHost, stream_), "downloading losses");
-  check(cudaMemcpyAsync(results_host_.at<void>(results_.bytes()), tensors_[output], tensor_bytes(program_.output), cudaMemcpyDeviceToHost, stream_),
+  check(cudaMemcpyAsync(results_host_.at<void>(), results_.at<void>(), results_.bytes(), cudaMemcpyDeviceToHost, stream_),
+        "downloading losses");
+  check(cudaMemcpyAsync(results_host_.at<void>(results_.bytes()), tensors_[output], tensor_bytes(program_.output), cudaMemcpyDeviceToHost,
+                        stream_),
         "downloading logits");
   check(cudaMemcpyAsync(scaler_host_.at<void>(), scaler_.at<void>(), sizeof(ScalerState), cudaMemcpyDeviceToHost, stream_),
         "downloading the loss scale");
@@ -295,8 +297,7 @@ StepResult Trainer::step(const uint8_t* clips, int64_t batch, const int32_t* lab
   StepResult result{0, last_scale_, state_.skipped != 0, state_.skipped_steps};
   for (int64_t n = 0; n < batch; n++) result.loss += static_cast<double>(results_host_.at<float>()[n]);
   const int64_t classes = program_.shape(program_.output).c, stored = stored_channels(static_cast<int>(classes));
-  for (int64_t n = 0; n < batch; n++)
-    std::copy_n(results_host_.at<float>(results_.bytes()) + n * stored, classes, logits + n * classes);
+  for (int64_t n = 0; n < batch; n++) std::copy_n(results_host_.at<float>(results_.bytes()) + n * stored, classes, logits + n * classes);
   return result;
 }
 

@@ -65,10 +65,10 @@ class Trainer {
   // for the current batch
   int64_t batch_ = 0;
   std::vector<TrainLayer> layers_;
-  std::vector<std::vector<char>> accumulate_;     // by layer and input
+  std::vector<std::vector<char>> accumulate_;         // by layer and input
   std::vector<uint8_t*> tensors_, tensor_gradients_;  // by tensor
-  std::vector<size_t> kept_;                      // by layer: where in kept_memory_
-  std::vector<size_t> seeds_;                     // layers that draw random numbers
+  std::vector<size_t> kept_;                          // by layer: where in kept_memory_
+  std::vector<size_t> seeds_;                         // layers that draw random numbers
   DeviceBuffer arena_, scratch_, kept_memory_, small_, results_;
   PinnedBuffer clips_host_, small_host_, results_host_, scaler_host_;
   Graph graph_;

@@ -22,8 +22,13 @@ using Binding = TrainBinding;
 class LayerMaker {
  public:
   LayerMaker(const Program& program, int node, const TrainingOptions& options)
-      : program_(program), node_(program.nodes[static_cast<size_t>(node)]), options_(options),
-        x_(node_.inputs[0]), y_(node_.output), ex_(extents(x_)), ey_(extents(y_)) {
+      : program_(program),
+        node_(program.nodes[static_cast<size_t>(node)]),
+        options_(options),
+        x_(node_.inputs[0]),
+        y_(node_.output),
+        ex_(extents(x_)),
+        ey_(extents(y_)) {
     layer_.inputs = node_.inputs;
     layer_.output = y_;
   }
@@ -94,7 +99,8 @@ class LayerMaker {
       float* const scratch = reinterpret_cast<float*>(b.scratch);
       conv_weight_gradient(shape, {b.halves(x), dy, b.parameter_gradient(w), scratch}, stream);
       if (bias >= 0) sum_rows(rows, {dy, nullptr, b.parameter_gradient(bias), scratch}, stream);
-      if (b.gradient(x)) conv_data_gradient(shape, ConvBlock::rows64_columns64, {dy, b.weight(w), b.adds(0), b.gradient(x), b.workspace()}, stream);
+      if (b.gradient(x))
+        conv_data_gradient(shape, ConvBlock::rows64_columns64, {dy, b.weight(w), b.adds(0), b.gradient(x), b.workspace()}, stream);
     };
   }
 
@@ -154,13 +160,15 @@ class LayerMaker {
     const bool needs_x = function == Function::hswish;
     layer_.keeps_x = needs_x;
     layer_.keeps_y = !needs_x;
-    layer_.forward = [=, x = x_, y = y_, e = ey_, channels = static_cast<int>(program_.shape(y_).c)](const Binding& b, cudaStream_t stream) {
+    layer_.forward = [=, x = x_, y = y_, e = ey_, channels = static_cast<int>(program_.shape(y_).c)](const Binding& b,
+                                                                                                     cudaStream_t stream) {
       activation_forward(function, e.rows(), e.c, channels, b.halves(x), b.halves(y), stream);
     };
     layer_.backward = [=, x = x_, y = y_, size = ey_.size()](const Binding& b, cudaStream_t stream) {
       if (!b.gradient(x)) return;
       activation_backward(function, size,
-                          {needs_x ? b.halves(x) : nullptr, needs_x ? nullptr : b.halves(y), b.gradient(y), b.adds(0), b.gradient(x)}, stream);
+                          {needs_x ? b.halves(x) : nullptr, needs_x ? nullptr : b.halves(y), b.gradient(y), b.adds(0), b.gradient(x)},
+                          stream);
     };
   }
 
@@ -172,7 +180,8 @@ class LayerMaker {
       add_forward(function, size, b.halves(a), b.halves(c), b.halves(y), stream);
     };
     layer_.backward = [=, a = x_, c = node_.inputs[1], y = y_, size = ey_.size()](const Binding& b, cudaStream_t stream) {
-      add_backward(function, size, {function == Function::none ? nullptr : b.halves(y), b.gradient(y), b.adds(0), b.adds(1), b.gradient(a), b.gradient(c)},
+      add_backward(function, size,
+                   {function == Function::none ? nullptr : b.halves(y), b.gradient(y), b.adds(0), b.adds(1), b.gradient(a), b.gradient(c)},
                    stream);
     };
   }
@@ -215,7 +224,8 @@ class LayerMaker {
     };
     layer_.backward = [=, in = node_.inputs, y = y_, name = node_.name](const Binding& b, cudaStream_t stream) {
       for (size_t i = 0; i < 3; i++)
-        if (b.adds(i) || !b.gradient(in[i])) throw Error("ERR_GRAPH_INVALID", name + ": attention shares its inputs with nothing on the GPU");
+        if (b.adds(i) || !b.gradient(in[i]))
+          throw Error("ERR_GRAPH_INVALID", name + ": attention shares its inputs with nothing on the GPU");
       attention_backward(shape,
                          {b.halves(in[0]), b.halves(in[1]), b.halves(in[2]), b.halves(y), b.gradient(y), reinterpret_cast<float*>(b.kept),
                           b.gradient(in[0]), b.gradient(in[1]), b.gradient(in[2]), reinterpret_cast<float*>(b.scratch)},

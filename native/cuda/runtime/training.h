@@ -19,9 +19,9 @@ struct TrainBinding {
   float* values;                           // arenas
   float* parameter_gradients;
   half* rounded;
-  uint8_t* kept;     // TrainLayer::kept bytes of its own
-  uint8_t* scratch;  // TrainLayer::scratch bytes
-  int* counters;     // TrainLayer::counters, zero before and after a step
+  uint8_t* kept;                   // TrainLayer::kept bytes of its own
+  uint8_t* scratch;                // TrainLayer::scratch bytes
+  int* counters;                   // TrainLayer::counters, zero before and after a step
   const unsigned long long* seed;  // of this layer in this step
 
   half* halves(int tensor) const { return reinterpret_cast<half*>(tensors[static_cast<size_t>(tensor)]); }
@@ -40,7 +40,7 @@ struct TrainLayer {
   int output;
   bool keeps_x = true, keeps_y = false;  // what backward reads besides dy
   bool learns = false;                   // has parameters with gradients
-  size_t scratch = 0, kept = 0;  // bytes
+  size_t scratch = 0, kept = 0;          // bytes
   int counters = 0;
   bool random = false;          // draws from a seed of its own
   unsigned long long salt = 0;  // of that seed

@@ -18,6 +18,11 @@ class Weights {
   int64_t add_floats(const ParameterInfo& parameter, std::span<const float> values) {
     return add<float>(parameter, values, [](float value) { return value; });
   }
+  int64_t add_packed(const std::vector<half>& values) {
+    const size_t offset = reserve(values.size() * sizeof(half));
+    std::memcpy(bytes_.data() + offset, values.data(), values.size() * sizeof(half));
+    return static_cast<int64_t>(offset);
+  }
 
   size_t bytes() const { return bytes_.size(); }
   DeviceBuffer upload() const {
@@ -27,11 +32,16 @@ class Weights {
   }
 
  private:
+  /** Where so many zeros will lie. */
+  size_t reserve(size_t bytes) {
+    const size_t offset = (bytes_.size() + 255) / 256 * 256;
+    bytes_.resize(offset + bytes);
+    return offset;
+  }
   template <class T, class Convert>
   int64_t add(const ParameterInfo& parameter, std::span<const float> values, const Convert& convert) {
     const StoredParameter stored = stored_parameter(parameter);
-    const size_t offset = (bytes_.size() + 255) / 256 * 256;
-    bytes_.resize(offset + static_cast<size_t>(stored.size()) * sizeof(T));
+    const size_t offset = reserve(static_cast<size_t>(stored.size()) * sizeof(T));
     T* const to = reinterpret_cast<T*>(bytes_.data() + offset);
     for_stored(stored, [&](int64_t dense, int64_t at) { to[at] = convert(values[static_cast<size_t>(dense)]); });
     return static_cast<int64_t>(offset);

@@ -23,8 +23,8 @@ std::vector<Test>& tests();
 struct Registration {
   Registration(const char* name, void (*run)()) { tests().push_back({name, run}); }
 };
-#define CUDA_TEST(name)                                                   \
-  static void name();                                                     \
+#define CUDA_TEST(name)                                                      \
+  static void name();                                                        \
   static const tvn::cuda::test::Registration name##_registered{#name, name}; \
   static void name()
 
@@ -111,7 +111,8 @@ class DeviceArray {
   size_t count_;
 };
 
-/** Rows of `channels` values in rows of `stored` ones, the rest zero; values are already rounded to T, so that a reference sees the same. */
+/** Rows of `channels` values in rows of `stored` ones, the rest zero; values are already rounded to T, so that a reference sees the same.
+ */
 template <class T>
 std::vector<T> random_rows(Random& random, size_t rows, int channels, int stored, double spread = 1, double center = 0) {
   std::vector<T> values(rows * static_cast<size_t>(stored));
@@ -138,7 +139,7 @@ std::vector<double> to_doubles(const std::vector<T>& values) {
  *   |got − want| <= output·|want| + (terms + 8)·2⁻²⁴·magnitude + halves·2⁻¹¹·magnitude + smallest
  */
 struct Tolerance {
-  double output = 0x1p-11;    // 2⁻¹¹ for a half, 2⁻²⁴ for a float
+  double output = 0x1p-11;  // 2⁻¹¹ for a half, 2⁻²⁴ for a float
   double terms = 1;
   double halves = 0;
   double smallest = 0x1p-24;  // the smallest half
@@ -146,7 +147,8 @@ struct Tolerance {
   double at(double want, double magnitude) const;
 };
 
-/** `magnitudes`: the sum of the terms' absolute values, element by element; empty: the reference itself. NaN and infinities must come where wanted. */
+/** `magnitudes`: the sum of the terms' absolute values, element by element; empty: the reference itself. NaN and infinities must come where
+ * wanted. */
 void expect_close(const std::vector<double>& got, const std::vector<double>& want, const Tolerance& tolerance,
                   const std::vector<double>& magnitudes = {});
 
