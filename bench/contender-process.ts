@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 import { TvnError } from '../lib/errors.js'
 import { WorkerProcess } from '../lib/evaluate/worker-process.js'
-import type { Precision } from '../lib/native.js'
+import type { CpuPrecision } from '../lib/native.js'
 import { type Contender, nameOf } from './contenders.js'
 import type { First, Questions, Turn } from './serve.js'
 import { summarize } from './statistics.js'
@@ -80,10 +80,10 @@ export class ContenderProcess {
 /** A process that measures the peak of one core, a turn like the others'. */
 export class PeakProcess {
   cpuSeconds = 0
-  readonly #figures: ReadonlyMap<Precision, number[]>
+  readonly #figures: ReadonlyMap<CpuPrecision, number[]>
   readonly #process = new WorkerProcess({ script: defaultScript, setup: null, memoryLimit: 0.8 * totalmem() })
 
-  constructor(precisions: readonly Precision[]) {
+  constructor(precisions: readonly CpuPrecision[]) {
     this.#figures = new Map(precisions.map((precision) => [precision, []]))
   }
 
@@ -100,7 +100,7 @@ export class PeakProcess {
   }
 
   /** Medians so far, GFLOP/s. */
-  medians(): Partial<Record<Precision, number>> {
+  medians(): Partial<Record<CpuPrecision, number>> {
     return Object.fromEntries([...this.#figures].map(([precision, figures]) => [precision, summarize(figures).median]))
   }
 

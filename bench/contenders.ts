@@ -1,5 +1,6 @@
+import type { Device } from '../lib/device.js'
 import { TvnError } from '../lib/errors.js'
-import type { Precision } from '../lib/native.js'
+import type { CpuPrecision, Precision } from '../lib/native.js'
 import { precisions } from '../lib/precision.js'
 import { inferenceNetworks, trainingNetworks } from './subjects.js'
 
@@ -13,14 +14,17 @@ export interface Contender {
   readonly engine: Engine
   readonly precision: Precision
   readonly threads: number
+  /** A GPU; absent: the CPU. */
+  readonly device?: Exclude<Device, 'cpu'>
   /** Clips of a run. */
   readonly batch: number
   readonly task: (typeof tasks)[number]
 }
 
-/** E.g. `tvn-1 onnxruntime f32 2 threads`. */
-export function nameOf({ network, engine, precision, threads, task }: Contender): string {
-  return `${network}${task === 'inference' ? '' : ` ${task}`} ${engine} ${precision} ${threads} thread${threads > 1 ? 's' : ''}`
+/** E.g. `tvn-1 onnxruntime f32 2 threads`, `tvn-1 tvn f16 cuda`. */
+export function nameOf({ network, engine, precision, threads, device, task }: Contender): string {
+  const where = device ?? `${threads} thread${threads > 1 ? 's' : ''}`
+  return `${network}${task === 'inference' ? '' : ` ${task}`} ${engine} ${precision} ${where}`
 }
 
 /** What `--only` may name, by kind. */
@@ -53,7 +57,7 @@ export function isMeant(only: ReadonlySet<string>, thing: Readonly<Partial<Recor
  * Everybody who is timed, network by network: inference of one clip by our engine in each of `available` and by its rivals, on one and two threads
  * (TensorFlow.js has one in Node), and training steps of 16 clips of the small networks.
  */
-export function allContenders(available: readonly Precision[]): Contender[] {
+export function allContenders(available: readonly CpuPrecision[]): Contender[] {
   const threads = [1, 2]
   const inference = inferenceNetworks.flatMap((network): Contender[] => {
     const clip = { network, batch: 1, task: 'inference' } as const
@@ -64,7 +68,21 @@ export function allContenders(available: readonly Precision[]): Contender[] {
     ]
   })
   const training = trainingNetworks.flatMap((network) =>
-    threads.map((n): Contender => ({ network, engine: 'tvn', precision: 'f32', threads: n, batch: 16, task: 'training-step' })),
+    threads.map((n): Contender => ({ ...trainingStep(network), engine: 'tvn', precision: 'f32', threads: n })),
   )
   return [...inference, ...training]
+}
+
+/** The same networks by our engine on a GPU, each beside itself on one thread of the CPU, in f32, which it is compared with. */
+export function deviceContenders(device: Exclude<Device, 'cpu'>): Contender[] {
+  return [...inferenceNetworks.map((network) => ({ network, batch: 1, task: 'inference' }) as const), ...trainingNetworks.map(trainingStep)].flatMap(
+    (what): Contender[] => [
+      { ...what, engine: 'tvn', precision: 'f32', threads: 1 },
+      { ...what, engine: 'tvn', precision: 'f16', threads: 1, device },
+    ],
+  )
+}
+
+function trainingStep(network: string) {
+  return { network, batch: 16, task: 'training-step' } as const
 }

@@ -1,4 +1,4 @@
-import { type NativeConvBenchmark, native, type Precision } from '../lib/native.js'
+import { type NativeConvBenchmark, native, type CpuPrecision } from '../lib/native.js'
 import { Network } from '../lib/network/network.js'
 import { textTable } from '../lib/text-table.js'
 import { summarize } from './statistics.js'
@@ -9,7 +9,7 @@ export interface LayerRow {
   /** E.g. `4×4/2 64→64 @1×224×224`. */
   readonly shape: string
   readonly pass: NativeConvBenchmark['pass']
-  readonly precision: Precision
+  readonly precision: CpuPrecision
   /** The kernel that ran. */
   readonly algorithm: string
   readonly gflops: number
@@ -21,7 +21,7 @@ export interface LayerRow {
 
 export interface LayerOptions {
   readonly only: ReadonlySet<string>
-  readonly precisions: readonly Precision[]
+  readonly precisions: readonly CpuPrecision[]
   readonly quick: boolean
   readonly progress: (line: string) => void
 }
@@ -113,7 +113,7 @@ export function layerTable(rows: readonly LayerRow[]): string {
     columns,
     [...byShape.values()].map((layer) => {
       const { network, layer: name, shape, flopsPerByte } = layer[0] as LayerRow
-      const cell = (pass: string, precision: Precision) => {
+      const cell = (pass: string, precision: CpuPrecision) => {
         const row = layer.find((r) => r.pass === pass && r.precision === precision)
         return row ? `${row.gflops.toFixed(0)} (${(100 * row.peakFraction).toFixed(0)} %)` : '–'
       }

@@ -8,6 +8,8 @@ import { createOutput, type Output } from '../lib/cli/output.js'
 import { parseArguments } from '../lib/cli/parse.js'
 import { timeText } from '../lib/cli/progress.js'
 import { count } from '../lib/cli/values.js'
+import { deviceOption } from '../lib/cli/shared-options.js'
+import { requireDevice } from '../lib/device.js'
 import { TvnError } from '../lib/errors.js'
 import { thisMachine } from '../lib/latency/machine.js'
 import { availablePrecisions } from '../lib/precision.js'
@@ -31,14 +33,18 @@ const command = defineCommand({
     layers: flag('also every distinct convolution of tvn-1 to tvn-4: forward, data and weight gradient'),
     tfjs: flag('only: a small video model of stock layers and of ours in TensorFlow.js, on its backends and on ours'),
     only: withDefault(value('WORDS', 'only rows of these networks, engines, precisions or tasks, separated by commas', parseWords), new Set(), 'all'),
+    device: { ...deviceOption, about: 'cuda or cuda:<number>: only our engine on that GPU, beside one thread of the CPU' },
     quick: flag('fewer runs, at most a minute'),
     save: flag('keep the result in bench/results and put its table into docs/performance.md'),
     agreement: flag('only: whether 20 production processes of 1,000 calls agree with the verdict about a limit'),
     plans: value('N', 'only: how much this process grows while N plans of random networks are made, run and disposed of', count(10)),
   },
   examples: ['npm run bench:native -- --layers', 'npm run bench:native -- --only tvn-1,onnxruntime,tvn --quick'],
-  async run({ options: { only, quick, layers, save, agreement, plans, tfjs }, output, signal }) {
-    if (save && (quick || only.size > 0)) throw new TvnError('ERR_ARGUMENT', '--save keeps whole results: it goes with neither --quick nor --only')
+  async run({ options: { only, quick, layers, device, save, agreement, plans, tfjs }, output, signal }) {
+    const gpu = await requireDevice(device)
+    if (save && (quick || only.size > 0 || gpu))
+      throw new TvnError('ERR_ARGUMENT', '--save keeps whole results of the CPU: it goes with neither --quick nor --only nor --device cuda')
+    if (gpu?.emulated) output.warn('the GPU is emulated on the CPU: its times mean nothing')
     const [date, load] = [new Date().toISOString(), loadavg()[0] as number]
     if (load > quietLoad) output.warn(`load average ${load.toFixed(1)} before anything was started: figures will be too high and scattered`)
     const progress = (line: string) => {
@@ -61,15 +67,15 @@ const command = defineCommand({
       output.result({ date, machine: { id, cpu, isa }, load, tfjs: rows }, () => tfjsTable(rows))
       return 0
     }
-    const compared = await measureNetworks({ only, quick, signal, ...showNetworks(output) })
+    const compared = await measureNetworks({ device, only, quick, signal, ...showNetworks(output) })
     const layerRows = layers ? await measureLayers({ only, precisions: availablePrecisions(), quick, progress }) : undefined
-    const responsiveness = only.size === 0 && !quick ? await measureResponsiveness(progress) : undefined
-    const { id, cpu, isa } = thisMachine()
+    const responsiveness = only.size === 0 && !quick && !gpu ? await measureResponsiveness(progress) : undefined
+    const { id, cpu, isa, gpu: gpuName } = thisMachine(gpu)
     const { peak, rows, failures, notes, othersLoad } = compared
     const others = Number.isFinite(othersLoad) ? othersLoad : null
     const document: BenchDocument = {
       date,
-      machine: { id, cpu, isa, peak },
+      machine: { id, cpu, isa, ...(gpuName !== undefined && { gpu: gpuName }), peak },
       load,
       othersLoad: others,
       rows,
@@ -103,7 +109,9 @@ function showNetworks(output: Output): Pick<NetworkOptions, 'onProgress' | 'onNe
 function report({ date, machine, load, othersLoad, rows, notes, layers, responsiveness }: BenchDocument): string {
   const peaks = Object.entries(machine.peak).map(([precision, gflops]) => `${gflops.toFixed(0)} GFLOP/s ${precision}`)
   const others = othersLoad === null ? '' : `, others kept ${othersLoad.toFixed(2)} cores busy`
-  const parts = [`${machine.cpu}, ${machine.isa}: ${peaks.join(', ')} on one core; ${date}, load ${load.toFixed(1)}${others}`]
+  const parts = [
+    `${machine.gpu === undefined ? '' : `${machine.gpu}; `}${machine.cpu}, ${machine.isa}: ${peaks.join(', ')} on one core; ${date}, load ${load.toFixed(1)}${others}`,
+  ]
   if (rows.length > 0) parts.push(networkTable(rows))
   if (notes.length > 0) parts.push(notes.join('\n'))
   if (layers) parts.push(layerTable(layers))
@@ -130,5 +138,5 @@ try {
   const reason = controller.signal.aborted ? controller.signal.reason : error
   if (!(reason instanceof TvnError)) throw error
   process.stderr.write(`${reason.message}\n${reason.hint ? `${reason.hint}\n` : ''}`)
-  process.exitCode = { ERR_ARGUMENT: 2, ERR_ABORTED: 130 }[reason.code as string] ?? 1
+  process.exitCode = { ERR_ARGUMENT: 2, ERR_DEVICE: 2, ERR_ABORTED: 130 }[reason.code as string] ?? 1
 }

@@ -1,9 +1,10 @@
 import { costOf } from '../lib/network/cost.js'
-import type { Precision } from '../lib/native.js'
-import { availablePrecisions, precisions } from '../lib/precision.js'
+import type { Device } from '../lib/device.js'
+import type { CpuPrecision } from '../lib/native.js'
+import { availablePrecisions, cpuPrecisions } from '../lib/precision.js'
 import { TvnError } from '../lib/errors.js'
 import { ContenderProcess, PeakProcess } from './contender-process.js'
-import { allContenders, type Contender, isMeant } from './contenders.js'
+import { allContenders, type Contender, deviceContenders, isMeant } from './contenders.js'
 import { LoadAverage } from './load.js'
 import { loadContenders, takeTurns, turnMilliseconds } from './rounds.js'
 import { summarize, type Times } from './statistics.js'
@@ -11,9 +12,9 @@ import { graphOf, macsOf } from './subjects.js'
 
 export interface NetworkRow extends Contender {
   readonly ms: Times
-  /** MACs × 2 ÷ (peak × threads); a training step counts three forwards. */
-  readonly floorMs: number
-  readonly overFloor: number
+  /** MACs × 2 ÷ (peak × threads); a training step counts three forwards. Null on a GPU, whose peak is not measured. */
+  readonly floorMs: number | null
+  readonly overFloor: number | null
   /** The first run: caches are cold, and some engines prepare their kernels only then. */
   readonly firstMs: number
   /** From the output of an f32 engine, as a share of the largest |logit|. */
@@ -27,7 +28,7 @@ export interface Failure {
 
 export interface Comparison {
   /** GFLOP/s of one core, medians of figures from every round. */
-  readonly peak: Readonly<Partial<Record<Precision, number>>>
+  readonly peak: Readonly<Partial<Record<CpuPrecision, number>>>
   readonly rows: readonly NetworkRow[]
   readonly failures: readonly Failure[]
   /** What was left out, and why. */
@@ -37,6 +38,8 @@ export interface Comparison {
 }
 
 export interface NetworkOptions {
+  /** A GPU that is timed, beside one thread of the CPU; `cpu`: our engine's rivals are. */
+  readonly device: Device
   readonly only: ReadonlySet<string>
   readonly quick: boolean
   readonly signal: AbortSignal
@@ -69,13 +72,13 @@ function briefOnes(contenders: readonly Contender[], only: ReadonlySet<string>, 
 }
 
 /** Times all contenders that are meant, network by network. */
-export async function measureNetworks({ only, quick, signal, onProgress, onNetwork }: NetworkOptions): Promise<Comparison> {
+export async function measureNetworks({ device, only, quick, signal, onProgress, onNetwork }: NetworkOptions): Promise<Comparison> {
   const { seconds, most, leastRounds } = quick ? brief : full
   const end = performance.now() + 1000 * seconds
   const notes: string[] = []
   const available = availablePrecisions()
-  for (const precision of precisions) if (!available.includes(precision)) notes.push(`no ${precision}: this CPU has none`)
-  const meant = allContenders(available).filter((contender) => isMeant(only, contender))
+  if (device === 'cpu') for (const precision of cpuPrecisions) if (!available.includes(precision)) notes.push(`no ${precision}: this CPU has none`)
+  const meant = (device === 'cpu' ? allContenders(available) : deviceContenders(device)).filter((contender) => isMeant(only, contender))
   if (meant.length === 0) throw new TvnError('ERR_ARGUMENT', '--only leaves nothing to time', { hint: notes.join('; ') || 'all kinds of words must agree' })
   const timed = quick ? briefOnes(meant, only, notes) : meant
   const networks = [...new Set(timed.map(({ network }) => network))]
@@ -149,14 +152,14 @@ function rowOf({ contender, times, first, difference }: ContenderProcess, peaks:
   const { network, precision, threads, batch, task } = contender
   const macs = macsOf(network) * batch * (task === 'inference' ? 1 : 3)
   const ms = summarize(times)
-  const floorMs = (2 * macs) / ((peaks[precision] as number) * threads) / 1e6
-  return { ...contender, ms, floorMs, overFloor: ms.median / floorMs, firstMs: first?.ms ?? Number.NaN, difference }
+  const floorMs = precision === 'f16' ? null : (2 * macs) / ((peaks[precision] as number) * threads) / 1e6
+  return { ...contender, ms, floorMs, overFloor: floorMs && ms.median / floorMs, firstMs: first?.ms ?? Number.NaN, difference }
 }
 
 /** E.g. `tvn-1: 6 contenders agree within 2e-6; 31 rounds in 12 s`; what is in bf16 has a bound of its own. */
 function summaryOf(network: string, contenders: readonly ContenderProcess[], rounds: number, seconds: number): string {
   const fine = contenders.filter(({ failure }) => failure === undefined)
-  const farthest = Math.max(0, ...fine.filter(({ contender }) => contender.precision === 'f32').map(({ difference }) => difference))
+  const farthest = Math.max(0, ...fine.filter(({ contender }) => contender.precision !== 'bf16').map(({ difference }) => difference))
   const agreement = farthest === 0 ? 'agree in every bit' : `agree within ${farthest.toExponential(0)}`
   const failed = contenders.length - fine.length
   return `${network}: ${fine.length} contenders ${agreement}; ${failed > 0 ? `${failed} failed; ` : ''}${rounds} round${rounds === 1 ? '' : 's'} in ${seconds.toFixed(0)} s`

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url'
 import type { LayerRow } from './layers.js'
 import type { Failure, NetworkRow } from './networks.js'
 import type { Responsiveness } from './responsiveness.js'
-import type { Precision } from '../lib/native.js'
+import type { Machine } from '../lib/latency/machine.js'
+import type { CpuPrecision } from '../lib/native.js'
 import { markdownTable } from './table.js'
 
 /** What `--json` prints and `--save` keeps. */
@@ -11,7 +12,7 @@ export interface BenchDocument {
   /** ISO 8601, the beginning. */
   readonly date: string
   /** `peak`: GFLOP/s of one core, by precision. */
-  readonly machine: { readonly id: string; readonly cpu: string; readonly isa: string; readonly peak: Readonly<Partial<Record<Precision, number>>> }
+  readonly machine: Pick<Machine, 'id' | 'cpu' | 'isa' | 'gpu'> & { readonly peak: Readonly<Partial<Record<CpuPrecision, number>>> }
   /** The machine's load average over the minute before. */
   readonly load: number
   /** Cores that others kept busy while networks were timed, on average; null where the system does not tell. */

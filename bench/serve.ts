@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { serve } from '../lib/evaluate/serve.js'
 import { measuringCore } from '../lib/latency/machine.js'
-import { native, type Precision } from '../lib/native.js'
+import { type CpuPrecision, native } from '../lib/native.js'
 import type { Contender } from './contenders.js'
 import type { Load, Running } from './engines/engine.js'
 import { collectGarbage } from './garbage.js'
@@ -15,7 +15,7 @@ export interface Questions {
   /** Runs it for so long, at least once; resolves to the milliseconds of each run. */
   turn: { readonly task: { readonly milliseconds: number }; readonly result: Turn }
   /** Peak of one core in GFLOP/s. */
-  peak: { readonly task: { readonly milliseconds: number; readonly precision: Precision }; readonly result: Turn }
+  peak: { readonly task: { readonly milliseconds: number; readonly precision: CpuPrecision }; readonly result: Turn }
 }
 
 export interface Turn {

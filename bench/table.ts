@@ -21,9 +21,10 @@ function ratio(rows: readonly NetworkRow[], { network, threads, task, batch, ms 
 
 const digits = (ms: number): string => ms.toFixed(ms < 10 ? 2 : 1)
 
-function cells({ row: { network, task, batch, engine, precision, threads, ms, overFloor }, ratios }: Line): string[] {
+function cells({ row: { network, task, batch, engine, precision, threads, device, ms, overFloor }, ratios }: Line): string[] {
   const subject = task === 'inference' ? network : `${network}, step of ${batch}`
-  return [subject, engine, precision, String(threads), digits(ms.median), `${digits(ms.min)}–${digits(ms.p90)}`, overFloor.toFixed(2), ...ratios]
+  const [where, floors] = [device ?? String(threads), overFloor?.toFixed(2) ?? '']
+  return [subject, engine, precision, where, digits(ms.median), `${digits(ms.min)}–${digits(ms.p90)}`, floors, ...ratios]
 }
 
 const heads = ['network', 'engine', 'precision', 'threads', 'median ms', 'min–p90', '× floor', ...rivals.map((rival) => `${rival} takes`)]

@@ -17,7 +17,9 @@ export type ErrorCode =
   | 'ERR_ABORTED' // an AbortSignal ended it
   | 'ERR_DIVERGED' // a training left the finite numbers
   | 'ERR_MEMORY' // too large for this machine
-  | 'ERR_PRECISION' // arithmetic that this CPU does not have
+  | 'ERR_PRECISION' // arithmetic that this device does not have
+  | 'ERR_DEVICE' // a GPU that cannot be used here
+  | 'ERR_DEVICE_LOST' // a GPU failed in the middle of work
   | 'ERR_FILE' // a file cannot be read or written
   | 'ERR_NATIVE' // the addon is missing, stale or failed
 

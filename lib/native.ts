@@ -7,8 +7,10 @@ import { rebuildAddon } from './program.js'
 /** Levels of `TVN_MAX_ISA`, lowest first. */
 export const isas = ['reference', 'avx2', 'avx512', 'avx512_bf16'] as const
 export type Isa = (typeof isas)[number]
-/** What convolutions multiply. They add in f32 either way, and all else is f32. */
-export type Precision = 'f32' | 'bf16'
+/** What a CPU's convolutions multiply. They add in f32 either way, and all else is f32. */
+export type CpuPrecision = 'f32' | 'bf16'
+/** `f16` is a GPU's: tensors of half precision, sums in f32. */
+export type Precision = CpuPrecision | 'f16'
 
 export interface NativeCpu {
   readonly model: string
@@ -17,11 +19,49 @@ export interface NativeCpu {
   readonly isa: Isa
 }
 
+/** A GPU, by its place among those that can be used. */
+export interface NativeDevice {
+  readonly kind: 'cuda'
+  readonly index: number
+}
+
+export interface NativeGpu {
+  readonly name: string
+  /** Compute capability, e.g. `7.0`. */
+  readonly capability: string
+  readonly multiprocessors: number
+  /** Bytes. */
+  readonly memory: number
+  /** The CUDA version that the driver speaks, e.g. `12.4`. */
+  readonly driver: string
+  /** The one that the backend was built with. */
+  readonly runtime: string
+  /** Version and path, or why it is not used. */
+  readonly cudnn: string
+}
+
+/** Why no network can run on a GPU; `none`: it can. */
+export type CudaAbsence = 'none' | 'bad-setting' | 'off' | 'not-built' | 'unloadable' | 'stale' | 'no-device'
+
+export interface NativeCuda {
+  readonly available: boolean
+  readonly absence: CudaAbsence
+  /** One sentence; empty where it is available. */
+  readonly reason: string
+  /** Kernels run on the CPU (`TVN_CUDA=emulated`): times mean nothing. */
+  readonly emulated: boolean
+  readonly devices: readonly NativeGpu[]
+}
+
 export interface NativePlanOptions {
   /** Clips per run. */
   readonly batch: number
+  /** Of a CPU. */
   readonly threads: number
+  /** On a GPU `f16`. */
   readonly precision: Precision
+  /** Default: the CPU. */
+  readonly device?: NativeDevice
   /** Without it every step is done in the usual way. */
   readonly tuning?: NativeTuning
 }
@@ -63,21 +103,31 @@ export interface NativeMeasureOptions {
   readonly runs: number
   /** Clip variants to cycle through: u8, a whole number of batches. */
   readonly clips: Uint8Array
-  /** Evict the caches before each run. */
+  /** Evict the caches before each run; on a GPU ERR_ARGUMENT. */
   readonly cold: boolean
   /** Pin the measuring threads to this core and the next ones that the process may use, after the last from the first; −1 leaves them free. */
   readonly core: number
 }
 
-/** A Graph compiled for inference. One call at a time; a second one throws ERR_BUSY, one after dispose ERR_DISPOSED. */
+/** Milliseconds of each run. */
+export interface NativeRunTimes {
+  /** From the clips in memory to the logits. */
+  readonly ms: Float64Array
+  /** On a GPU: of the kernels alone, by its clock. */
+  readonly deviceMs?: Float64Array
+}
+
+/**
+ * A Graph compiled for inference. One call at a time; a second one throws ERR_BUSY, one after dispose ERR_DISPOSED. On a GPU that fails in the
+ * middle of work, calls reject with ERR_DEVICE_LOST.
+ */
 export interface NativePlan {
   /** u8 [batch, T, H, W, 3] → logits [batch, classes]. */
   run(clips: Uint8Array): Promise<Float32Array>
   /** The same on the calling thread, which waits. */
   runHere(clips: Uint8Array): Float32Array
-  /** Milliseconds of each run. */
-  measure(options: NativeMeasureOptions): Promise<Float64Array>
-  /** Milliseconds of each stage, one Float64Array a run. */
+  measure(options: NativeMeasureOptions): Promise<NativeRunTimes>
+  /** Milliseconds of each stage, one Float64Array a run; on a GPU by its clock. */
   profile(clips: Uint8Array, runs: number): Promise<Float64Array[]>
   stages(): NativeStage[]
   /** What was known or found about its steps. */
@@ -91,7 +141,10 @@ export interface NativePlan {
 }
 
 export interface NativeTrainerOptions {
+  /** Of a CPU. */
   readonly threads: number
+  /** Default: the CPU. */
+  readonly device?: NativeDevice
   readonly task: 'single-label' | 'multi-label'
   readonly labelSmoothing: number
   /** Replaces the rate of the graph's dropout ops. */
@@ -103,17 +156,27 @@ export interface NativeTrainerOptions {
   readonly seed: number
 }
 
+export interface NativeStep {
+  /** Before the update. */
+  readonly loss: number
+  readonly logits: Float32Array
+  /** On a GPU: a gradient was not finite in half precision, so nothing was changed but the loss scale, which is halved. */
+  readonly skipped: boolean
+  /** What the loss was multiplied by in this step; 1 on a CPU. */
+  readonly lossScale: number
+}
+
 /** A Graph compiled for training. One call at a time; a second one throws ERR_BUSY, one after dispose ERR_DISPOSED. */
 export interface NativeTrainer {
   /**
    * One step: forward, loss, backward, update. Labels: Int32Array [batch] or, multi-label, [batch × classes].
-   * Resolves to the loss before the update and the logits of this forward pass. The batch may differ from step to step.
+   * The batch may differ from step to step.
    */
-  step(clips: Uint8Array, batch: number, labels: Int32Array, learningRate: number): Promise<{ loss: number; logits: Float32Array }>
+  step(clips: Uint8Array, batch: number, labels: Int32Array, learningRate: number): Promise<NativeStep>
   /** Gradients of the last step's loss, without weight decay. */
-  gradients(): Record<string, Float32Array>
+  gradients(): Promise<Record<string, Float32Array>>
   /** Weights and running statistics now. */
-  weights(): Record<string, Float32Array>
+  weights(): Promise<Record<string, Float32Array>>
   dispose(): void
 }
 
@@ -146,7 +209,7 @@ export interface NativeConvBenchmark {
   readonly threads: number
   readonly runs: number
   /** Of a dense forward pass; all else is f32. */
-  readonly precision: Precision
+  readonly precision: CpuPrecision
 }
 
 /** One op on tensors of the caller. Shapes are [N, T, H, W, C] with their batch. */
@@ -191,6 +254,9 @@ export type NativeBinary = 'add' | 'sub' | 'mul' | 'div' | 'squared_difference'
 export interface NativeAddon {
   readonly opsHash: string
   cpu(): NativeCpu
+  /** The GPUs that networks can run on, or why there are none; never rejects. The first call loads the backend, which may take a second. */
+  cudaDevices(): Promise<NativeCuda>
+  /** On a GPU that cannot be used both reject with ERR_DEVICE. */
   createPlan(graph: Graph, parameters: Record<string, Float32Array>, options: NativePlanOptions): Promise<NativePlan>
   createTrainer(graph: Graph, parameters: Record<string, Float32Array>, options: NativeTrainerOptions): Promise<NativeTrainer>
   /** Reads, crops and resizes clips into `out` (u8 [clips, frames, size, size, 3]). Rejects with ERR_FILE when a file is short. */
@@ -237,7 +303,7 @@ export interface NativeAddon {
     threads: number,
   ): void
   /** FMA peak of one core in GFLOP/s, register-resident, at the allowed instruction set; takes about `milliseconds`. Default f32. */
-  measurePeak(milliseconds: number, precision?: Precision): Promise<number>
+  measurePeak(milliseconds: number, precision?: CpuPrecision): Promise<number>
   /** Milliseconds of each run of one layer, and the kernel that ran. */
   benchmarkConv(options: NativeConvBenchmark): Promise<{ kernel: string; ms: Float64Array }>
 }

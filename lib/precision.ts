@@ -1,18 +1,45 @@
 import { checkOneOf } from './check.js'
+import type { Device } from './device.js'
 import { TvnError } from './errors.js'
-import { type Isa, isas, native, type Precision } from './native.js'
+import { type CpuPrecision, type Isa, isas, native, type Precision } from './native.js'
 
-/** Arithmetic that a plan may use, and the lowest instruction set that has it. */
-const needs: Readonly<Record<Precision, Isa>> = { f32: 'reference', bf16: 'avx512_bf16' }
+/** Arithmetic that a plan on the CPU may use, and the lowest instruction set that has it. */
+const needs: Readonly<Record<CpuPrecision, Isa>> = { f32: 'reference', bf16: 'avx512_bf16' }
 
-export const precisions = Object.keys(needs) as readonly Precision[]
+export const cpuPrecisions = Object.keys(needs) as readonly CpuPrecision[]
+export const precisions: readonly Precision[] = [...cpuPrecisions, 'f16']
 
-/** A precision that this CPU has. Throws ERR_ARGUMENT for an unknown one, ERR_PRECISION for one that the CPU, or TVN_MAX_ISA, lacks. */
-export function checkPrecision(value: unknown): Precision {
-  return precisionFor(value, needs, native().cpu().isa)
+/**
+ * The precision of inference on a device, by default its usual one. Throws ERR_ARGUMENT for an unknown one, ERR_PRECISION for one that the device
+ * lacks: a CPU's depend on its instruction set (and TVN_MAX_ISA), a GPU's is `f16`.
+ */
+export function precisionOn(device: Device, value?: unknown): Precision {
+  const precision = value === undefined ? usualPrecision(device) : checkOneOf('precision', value, precisions)
+  requireKind(device, precision)
+  return precision === 'f16' ? precision : precisionFor(precision, needs, native().cpu().isa)
 }
 
-/** The same for any table of needs and any instruction set. */
+/** The same of training, which is in `f32` on a CPU. */
+export function trainingPrecisionOn(device: Device, value?: unknown): 'f32' | 'f16' {
+  const precision = value === undefined ? usualPrecision(device) : checkOneOf('precision', value, ['f32', 'f16'])
+  requireKind(device, precision)
+  return precision
+}
+
+function usualPrecision(device: Device): 'f32' | 'f16' {
+  return device === 'cpu' ? 'f32' : 'f16'
+}
+
+function requireKind(device: Device, precision: Precision): void {
+  if (device !== 'cpu' && precision !== 'f16')
+    throw new TvnError('ERR_PRECISION', `precision ${precision} is not available on ${device}: a GPU multiplies f16 and adds f32`, {
+      hint: 'leave the precision out, or use the cpu',
+    })
+  if (device === 'cpu' && precision === 'f16')
+    throw new TvnError('ERR_PRECISION', 'precision f16 is that of a GPU, not available on cpu', { hint: 'use the device cuda, or another precision' })
+}
+
+/** A precision of a table of needs that an instruction set has. */
 export function precisionFor<P extends string>(value: unknown, table: Readonly<Record<P, Isa>>, isa: Isa): P {
   const known = Object.keys(table) as P[]
   const precision = checkOneOf('precision', value, known)
@@ -25,7 +52,7 @@ export function precisionFor<P extends string>(value: unknown, table: Readonly<R
 }
 
 /** Those that this CPU has. */
-export function availablePrecisions(): Precision[] {
+export function availablePrecisions(): CpuPrecision[] {
   const { isa } = native().cpu()
-  return precisions.filter((precision) => isas.indexOf(isa) >= isas.indexOf(needs[precision]))
+  return cpuPrecisions.filter((precision) => isas.indexOf(isa) >= isas.indexOf(needs[precision]))
 }

@@ -47,6 +47,8 @@ describe('public functions', () => {
     computesLike: (x) => network.computesLike(x),
     'loadModel path': (x) => loadModel(x),
     'loadModel options': async (x) => (await loadModel(file, x)).dispose(),
+    'loadModel device': async (x) => (await loadModel(file, { device: x })).dispose(),
+    'loadModel precision': async (x) => (await loadModel(file, { precision: x })).dispose(),
     'loadModel threads': async (x) => (await loadModel(file, { threads: x })).dispose(),
     'logits clips': (x) => model.logits(x, shape),
     'logits shape': (x) => model.logits(clips, x),
@@ -61,6 +63,7 @@ describe('public functions', () => {
     'createTrainer source': createTrainer,
     'createTrainer options': (x) => createTrainer(network, x),
     'createTrainer weights': (x) => createTrainer({ network, labels: ['a', 'b'], task: 'single-label', weights: x }),
+    'createTrainer device': (x) => createTrainer(network, { classes: 2, device: x }),
     'createTrainer labels': (x) => createTrainer(network, { labels: x }),
     'step clips': (x) => trainer.step(x, shape, [0]),
     'step shape': (x) => trainer.step(clips, x, [0]),
@@ -73,10 +76,16 @@ describe('public functions', () => {
     'train batch': (x) => train({ network, data, recipe: { batch: x } }),
     'search options': (x) => search(x === undefined || typeof x === 'object' || typeof x === 'function' ? { ...(x as object | undefined), data } : x),
     ...Object.fromEntries(
-      ['out', 'initFrom', 'signal', 'onProgress', 'threads', 'epochs'].map((key) => [`train ${key}`, (x) => train({ network, data, [key]: x })]),
+      ['out', 'initFrom', 'signal', 'onProgress', 'threads', 'epochs', 'device', 'precision'].map((key) => [
+        `train ${key}`,
+        (x) => train({ network, data, [key]: x }),
+      ]),
     ),
     ...Object.fromEntries(
-      ['out', 'space', 'limits', 'trials', 'signal', 'onProgress', 'cacheDir', 'workers'].map((key) => [`search ${key}`, (x) => search({ data, [key]: x })]),
+      ['out', 'space', 'limits', 'trials', 'signal', 'onProgress', 'cacheDir', 'workers', 'device'].map((key) => [
+        `search ${key}`,
+        (x) => search({ data, [key]: x }),
+      ]),
     ),
     'search resume': (x) => (x === undefined ? undefined : search({ resume: x })),
   }

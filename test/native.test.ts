@@ -46,7 +46,7 @@ describe('the addon', () => {
     })
     Object.values(borrowed).forEach(takeAway)
     const trainer = await training
-    for (const [name, values] of Object.entries(trainer.weights()))
+    for (const [name, values] of Object.entries(await trainer.weights()))
       expect(Buffer.compare(bytesOf(values), bytesOf(weights[name] as Float32Array)), name).to.equal(0)
     trainer.dispose()
     const created = await creating

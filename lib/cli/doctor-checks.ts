@@ -3,7 +3,8 @@ import { access } from 'node:fs/promises'
 import os from 'node:os'
 import { cacheDirectory } from '../cache.js'
 import { findDecoder } from '../data/decoder/find.js'
-import { type NativeCpu, native } from '../native.js'
+import type { Device } from '../device.js'
+import { type NativeCpu, type NativeCuda, type NativeGpu, native } from '../native.js'
 import { Network } from '../network/network.js'
 import { rebuildAddon } from '../program.js'
 import { createTrainer } from '../train/trainer.js'
@@ -21,7 +22,16 @@ export interface DoctorReport {
   readonly cpu: Pick<NativeCpu, 'model' | 'features' | 'isa'>
   /** What decodes videos, null when nothing does. */
   readonly decoder: string | null
-  readonly cuda: { readonly available: boolean; readonly reason: string }
+  readonly cuda: {
+    readonly available: boolean
+    /** Why it is not available; empty where it is. */
+    readonly reason: string
+    /** Kernels run on the CPU, for tests. */
+    readonly emulated: boolean
+    readonly devices: readonly NativeGpu[]
+    /** Version and path, or why it is not used; null without a GPU. */
+    readonly cudnn: string | null
+  }
   readonly checks: readonly Check[]
 }
 
@@ -29,11 +39,13 @@ const oldestNode = [20, 12] as const
 
 /** Looks at everything that a search needs. Never throws: what fails is a check that is not well. */
 export async function examine(): Promise<DoctorReport> {
+  const cuda = await findCuda()
   const decoder = await check('video decoder', async () => (await findDecoder()).detail)
   const checks = [
     await check('node', async () => nodeVersion()),
     await check('addon', async () => `loaded, kernels for ${native().cpu().isa}`),
-    await check('training', trainOneStep),
+    await check('training', () => trainOneStep('cpu')),
+    ...(await checkCuda(cuda)),
     decoder,
     await check('storage', openDatabase),
     await check('cache folder', writableCache),
@@ -43,9 +55,25 @@ export async function examine(): Promise<DoctorReport> {
     node: process.version,
     cpu: cpu(),
     decoder: decoder.ok ? decoder.detail : null,
-    cuda: { available: false, reason: 'this version computes on the CPU only' },
+    cuda: { available: cuda.available, reason: cuda.reason, emulated: cuda.emulated, devices: cuda.devices, cudnn: cuda.devices[0]?.cudnn ?? null },
     checks,
   }
+}
+
+async function findCuda(): Promise<NativeCuda> {
+  try {
+    return await native().cudaDevices()
+  } catch {
+    return { available: false, absence: 'unloadable', reason: 'the native addon cannot be loaded', emulated: false, devices: [] }
+  }
+}
+
+/** A step on every GPU. None is a failure only where one is expected (TVN_CUDA=on, emulated) or where TVN_CUDA says what it cannot. */
+async function checkCuda({ available, absence, reason, devices }: NativeCuda): Promise<Check[]> {
+  const expected = process.env.TVN_CUDA === 'on' || process.env.TVN_CUDA === 'emulated' || absence === 'bad-setting'
+  if (!available) return expected ? [{ name: 'cuda', ok: false, detail: `not available: ${reason}` }] : []
+  const names = devices.map((_, i): Device => (i === 0 ? 'cuda' : `cuda:${i}`))
+  return Promise.all(names.map((name) => check(name, () => trainOneStep(name))))
 }
 
 async function check(name: string, find: () => Promise<string>): Promise<Check> {
@@ -74,7 +102,7 @@ function nodeVersion(): string {
 }
 
 /** One training step of a small network: with fresh weights, the loss of ten classes is about ln 10. */
-async function trainOneStep(): Promise<string> {
+async function trainOneStep(device: Device): Promise<string> {
   const network = Network.parse({
     format: 'tiny-video-nets/network/1',
     name: 'doctor',
@@ -98,7 +126,7 @@ async function trainOneStep(): Promise<string> {
     ],
     head: 'mean',
   })
-  using trainer = await createTrainer(network, { classes: 10, dropout: 0, seed: 1 })
+  using trainer = await createTrainer(network, { classes: 10, dropout: 0, seed: 1, device })
   const shape = [4, 2, 16, 16, 3]
   const clips = Uint8Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => (i * 97) % 251)
   const { loss } = await trainer.step(clips, shape, Int32Array.of(0, 1, 2, 3))

@@ -18,6 +18,7 @@ const invalidInput: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_DATASET',
   'ERR_LIMIT_INVALID',
   'ERR_PRECISION',
+  'ERR_DEVICE',
   'ERR_LIMIT_IMPOSSIBLE',
   'ERR_STUDY',
 ])

@@ -5,6 +5,8 @@ export interface PhaseProgress {
   readonly done: number
   readonly total: number
   readonly loss?: number
+  /** Steps so far that were skipped. */
+  readonly skipped?: number
 }
 
 const words: Readonly<Record<string, string>> = {
@@ -33,22 +35,30 @@ export function showProgress(output: Output, clock: () => number = () => perform
       drawn = Number.NEGATIVE_INFINITY
       loss = undefined
     }
-    if (progress.loss !== undefined) loss = loss === undefined ? progress.loss : 0.95 * loss + 0.05 * progress.loss
+    if (progress.loss !== undefined && Number.isFinite(progress.loss)) loss = loss === undefined ? progress.loss : 0.95 * loss + 0.05 * progress.loss
     const final = progress.done >= progress.total
     if (!final && now - drawn < redrawMilliseconds) return
     drawn = now
-    output.progress(progressLine({ ...progress, ...(loss !== undefined && { loss }) }, (now - begun) / 1000), { final })
+    const { loss: _, ...rest } = progress
+    output.progress(progressLine({ ...rest, ...(loss !== undefined && { loss }) }, (now - begun) / 1000), { final })
   }
 }
 
 /** E.g. `training        ████████····  340/500  loss 1.234  6 s left`. */
-export function progressLine({ phase, done, total, loss }: PhaseProgress, elapsedSeconds: number): string {
+export function progressLine({ phase, done, total, loss, skipped = 0 }: PhaseProgress, elapsedSeconds: number): string {
   const part = total > 0 ? Math.min(done / total, 1) : 1
   const cells = 20
   const bar = '█'.repeat(Math.round(part * cells)).padEnd(cells, '·')
   const time =
     done >= total ? `in ${timeText(elapsedSeconds)}` : done > 0 && elapsedSeconds > 1 ? `${timeText((elapsedSeconds / done) * (total - done))} left` : ''
-  return [(words[phase] ?? phase).padEnd(22), bar, `${done}/${total}`, loss === undefined ? '' : `loss ${loss.toFixed(3)}`, time]
+  return [
+    (words[phase] ?? phase).padEnd(22),
+    bar,
+    `${done}/${total}`,
+    loss === undefined ? '' : `loss ${loss.toFixed(3)}`,
+    skipped > 0 ? `${skipped} skipped` : '',
+    time,
+  ]
     .filter((text) => text !== '')
     .join('  ')
 }

@@ -1,16 +1,19 @@
 import type { NetworkSource } from '../model/source.js'
-import { checkPrecision, precisions } from '../precision.js'
+import { precisions } from '../precision.js'
 import { required, value, withDefault } from './command.js'
-import { count, oneOf, text } from './values.js'
+import { count, device, oneOf, text } from './values.js'
 
 /** Options that several commands share, written down once. */
 
-export const threadsOption = withDefault(value('N', 'threads to compute with; results have the same bits for any number', count(1, 256)), 1)
-
-export const precisionOption = withDefault(
-  value('P', `arithmetic: ${precisions.join(' or ')}`, (text) => checkPrecision(oneOf(...precisions)(text))),
-  'f32',
+export const threadsOption = withDefault(
+  value('N', 'threads to compute with (on a GPU: to prepare its clips); results have the same bits for any number', count(1, 256)),
+  1,
 )
+
+export const deviceOption = withDefault(value('D', 'where to compute: cpu, cuda (the first GPU) or cuda:<number>', device), 'cpu')
+
+/** Whether the device has it is found out when that is known. */
+export const precisionOption = value('P', 'arithmetic: f32 or bf16 on the cpu, f16 on cuda (default: f32, on cuda f16)', oneOf(...precisions))
 
 export const modelOption = required(value('FILE', 'model file (.safetensors)', text))
 

@@ -1,3 +1,4 @@
+import { type Device, parseDevice } from '../device.js'
 import { TvnError } from '../errors.js'
 import { nearest } from '../nearest.js'
 
@@ -46,6 +47,13 @@ export function duration(given: string): number {
   const seconds = match ? Number(match[1]) * ({ ms: 1e-3, s: 1, m: 60, h: 3600 }[match[2] as string] as number) : 0
   if (!(seconds > 0)) throw invalid(given, 'a time like 90s, 10m or 2h')
   return seconds
+}
+
+/** A device: `cpu`, `cuda`, `cuda:1`. */
+export function device(given: string): Device {
+  const parsed = parseDevice(given)
+  if (parsed === undefined) throw invalid(given, 'cpu, cuda or cuda:<number>')
+  return parsed
 }
 
 /** One of a few words. */

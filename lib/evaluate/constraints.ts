@@ -1,5 +1,5 @@
 import { parseLimit } from '../latency/limit.js'
-import type { LatencyReport } from '../latency/measure.js'
+import { type LatencyReport, reportsOf } from '../latency/measure.js'
 import { formatMilliseconds } from '../text-table.js'
 
 /** Why a network with so many parameters is rejected; undefined when it is not. */
@@ -7,8 +7,13 @@ export function parametersReason(params: number, maxParams: number): string | un
   return params > maxParams ? `parameters: ${params} > ${maxParams}` : undefined
 }
 
-/** Why a network with this latency is rejected; undefined when it meets the limits, or when there are none. */
+/** Why a network with this latency is rejected; undefined when it meets the limits on all devices, or when there are none. */
 export function latencyReason(latency: LatencyReport): string | undefined {
+  const reasons = reportsOf(latency).map((report) => ({ verdict: report.verdict, reason: reasonOf(report) }))
+  return (reasons.find(({ verdict }) => verdict === 'fails') ?? reasons.find(({ reason }) => reason !== undefined))?.reason
+}
+
+function reasonOf(latency: LatencyReport): string | undefined {
   const { verdict, limits = [], samples } = latency
   if (verdict === undefined || verdict === 'meets') return undefined
   const figures = [...new Set(limits.map((text) => figure(latency, parseLimit(text).percentile)))].join(', ')

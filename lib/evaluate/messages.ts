@@ -1,4 +1,5 @@
 import type { PreparedDataset } from '../data/dataset.js'
+import type { Device } from '../device.js'
 import type { ErrorCode } from '../errors.js'
 import type { LatencyReport } from '../latency/measure.js'
 import type { NetworkJson } from '../network/schema.js'
@@ -10,20 +11,25 @@ export interface Setup {
   readonly dataset: PreparedDataset
 }
 
-/** How a network is trained, and with how many threads it is trained and evaluated. */
+/** How a network is trained, and where and with how many threads it is trained and evaluated. */
 export interface TrainingTask {
   readonly seed: number
   readonly iterations: number
+  readonly device: Device
   readonly threads: number
 }
 
 /** The tasks of a worker: what is asked and what comes back. */
 export interface Tasks {
-  /** Measures a network, with the weights of a model file or random ones; the machine should be quiet. */
+  /**
+   * Measures a network on the devices that the limits name, one after the other until it fails on one; without limits on the given device. With the
+   * weights of a model file or random ones; the machine should be quiet.
+   */
   measure: {
     readonly task: {
       readonly network: NetworkJson
       readonly classes: number
+      readonly device: Device
       readonly limits: readonly string[]
       readonly maxSeconds: number
       readonly weights?: string
@@ -44,7 +50,14 @@ export interface Tasks {
       readonly from: { readonly file: string; readonly weightsHash: string }
       readonly file: string
     }
-    readonly result: { readonly fitness: number; readonly validation: Metrics; readonly test: Metrics | null; readonly weightsHash: string }
+    readonly result: {
+      readonly fitness: number
+      readonly validation: Metrics
+      readonly test: Metrics | null
+      readonly weightsHash: string
+      /** Training steps that were skipped; absent: none. */
+      readonly skipped?: number
+    }
   }
   /** Copies a model file, with further metadata. */
   seal: {
@@ -61,6 +74,8 @@ export interface StageProgress {
   /** Of the stage, 0 to 1, where it can be told. */
   readonly fraction?: number
   readonly loss?: number
+  /** Training steps so far that were skipped. */
+  readonly skipped?: number
 }
 
 /** A task's end: its result, or why it has none. The work of others goes on in both cases. */

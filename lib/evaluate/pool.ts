@@ -26,7 +26,20 @@ const quiet: ReadonlySet<TaskName> = new Set<TaskName>(['measure', 'peak'])
 const defaultScript = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
 
 /** Errors of what surrounds a network: nothing is held against it, the work itself cannot go on. */
-const surroundings: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ERR_FILE', 'ERR_DATASET', 'ERR_DECODE', 'ERR_NO_DECODER', 'ERR_STUDY'])
+const surroundings: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_FILE',
+  'ERR_DATASET',
+  'ERR_DECODE',
+  'ERR_NO_DECODER',
+  'ERR_STUDY',
+  'ERR_DEVICE',
+  'ERR_DEVICE_LOST',
+])
+
+/** A GPU that cannot be used any more was there when the work began. */
+function surroundingCode(code: ErrorCode): ErrorCode {
+  return code === 'ERR_DEVICE' ? 'ERR_DEVICE_LOST' : code
+}
 
 /** Cores that each of some workers trains with. */
 export function threadsPerWorker(workers: number, cores = availableParallelism()): number {
@@ -35,8 +48,8 @@ export function threadsPerWorker(workers: number, cores = availableParallelism()
 
 /**
  * Worker processes for the tasks of trials. A task that throws, crashes, runs out of memory or falls silent has the outcome `ok: false` with a reason, and
- * its worker is replaced; one whose process was killed from outside is run once more, for that is not the network's fault. A full disk, or data
- * that are gone, reject.
+ * its worker is replaced; one whose process was killed from outside is run once more, for that is not the network's fault. A full disk, data
+ * that are gone, or a GPU that failed, reject.
  *
  * Measuring has the machine to itself: the pool holds back new tasks, the running ones stop at their next gate and say so, then the measurement
  * runs, then all go on.
@@ -76,7 +89,7 @@ export class Pool {
         const end = quiet.has(name)
           ? await this.#measuring(worker, () => this.#perform(worker, name, task, onProgress))
           : await this.#sharing(() => this.#perform(worker, name, task, onProgress))
-        if (end.kind === 'failed' && end.code && surroundings.has(end.code)) throw new TvnError(end.code, end.reason)
+        if (end.kind === 'failed' && end.code && surroundings.has(end.code)) throw new TvnError(surroundingCode(end.code), end.reason)
         if (end.kind === 'closed') throw this.#closed ?? new TvnError('ERR_ABORTED', 'the worker was closed')
         if (end.kind !== 'killed' || attempt === 2) return outcome(end)
       }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { TvnError } from '../errors.js'
-import { parseLimit } from '../latency/limit.js'
-import type { LatencyReport } from '../latency/measure.js'
+import { limitsByDevice, parseLimit } from '../latency/limit.js'
+import type { LatencyReport, MeasureProgress } from '../latency/measure.js'
 import { Inference } from '../model/inference.js'
 import { readModel, writeModel } from '../model/model-file.js'
 import { native } from '../native.js'
+import { precisionOn } from '../precision.js'
 import { Network } from '../network/network.js'
 import { Random } from '../random.js'
 import { defaultPreprocessing } from '../task.js'
@@ -19,6 +20,10 @@ import type { TaskContext } from './serve.js'
 
 type TaskHandlers = { readonly [K in TaskName]: (task: Tasks[K]['task'], context: TaskContext) => Promise<Tasks[K]['result']> }
 type Weights = ReadonlyMap<string, Float32Array>
+interface Trained {
+  readonly weights: Weights
+  readonly skipped: number
+}
 
 /** How long the peak of the machine is measured. */
 const peakMilliseconds = 300
@@ -27,9 +32,9 @@ const peakMilliseconds = 300
 export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
   const { labels, task, flip, splits } = dataset
 
-  const trainOn = async (network: Network, how: TrainingTask, initial: Weights | undefined, { gate, onProgress }: TaskContext): Promise<Weights> => {
-    const { seed, iterations, threads } = how
-    const { weights } = await fit({
+  const trainOn = async (network: Network, how: TrainingTask, initial: Weights | undefined, { gate, onProgress }: TaskContext): Promise<Trained> => {
+    const { seed, iterations, device, threads } = how
+    const { weights, history } = await fit({
       network,
       labels,
       task,
@@ -37,16 +42,23 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       recipe: defaultRecipe,
       iterations,
       seed,
+      device,
       threads,
       flip,
       initial,
       gate,
-      onProgress: ({ iteration, loss }) => onProgress({ stage: 'train', fraction: iteration / iterations, loss }),
+      onProgress: ({ iteration, loss, skipped }) => onProgress({ stage: 'train', fraction: iteration / iterations, loss, skipped }),
     })
-    return weights
+    return { weights, skipped: history.reduce((sum, entry) => sum + entry.skipped, 0) }
   }
 
-  const evaluateOn = (split: 'val' | 'test', network: Network, weights: Weights, threads: number, { gate, onProgress }: TaskContext): Promise<Metrics> => {
+  const evaluateOn = (
+    split: 'val' | 'test',
+    network: Network,
+    weights: Weights,
+    { device, threads }: TrainingTask,
+    { gate, onProgress }: TaskContext,
+  ): Promise<Metrics> => {
     const stage: StageProgress['stage'] = split === 'val' ? 'validate' : 'test'
     return evaluateWeights({
       network,
@@ -55,6 +67,7 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       task,
       samples: splits[split],
       preprocessing: defaultPreprocessing,
+      device,
       threads,
       gate,
       onProgress: ({ done, total }) => onProgress({ stage, fraction: done / total }),
@@ -73,28 +86,32 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
   }
 
   return {
-    async measure({ network: json, classes, limits, maxSeconds, weights: file }, { onProgress }): Promise<LatencyReport> {
+    async measure({ network: json, classes, device: fallback, limits, maxSeconds, weights: file }, { onProgress }): Promise<LatencyReport> {
       const network = Network.parse(json)
       const graph = network.graph({ classes })
       const weights = file === undefined ? await initialize(graph, Random.seeded(0)) : (await readModel(file)).weights
-      using inference = new Inference(graph, weights, { threads: 1, precision: 'f32', search: true })
       const { frames, size } = network.streams[0]
-      return await inference.measure([frames, size, size, 3], {
-        limits: limits.map(parseLimit),
-        maxSeconds,
-        onProgress: ({ stage }) => onProgress({ stage }),
-      })
+      const reports: LatencyReport[] = []
+      for (const [device, on] of limitsByDevice(limits, fallback)) {
+        using inference = new Inference(graph, weights, { device, threads: 1, precision: precisionOn(device), search: true })
+        const how = { limits: on.map((limit) => parseLimit(limit)), maxSeconds, onProgress: ({ stage }: MeasureProgress) => onProgress({ stage }) }
+        const report = await inference.measure([frames, size, size, 3], how)
+        reports.push(report)
+        if (report.verdict === 'fails') break
+      }
+      const [first, ...elsewhere] = reports
+      return { ...(first as LatencyReport), ...(elsewhere.length > 0 && { elsewhere }) }
     },
 
     peak: () => native().measurePeak(peakMilliseconds),
 
     async train({ network: json, file, ...how }, context) {
       const network = Network.parse(json)
-      const weights = await trainOn(network, how, undefined, context)
-      const metrics = await evaluateOn('val', network, weights, how.threads, context)
+      const { weights, skipped } = await trainOn(network, how, undefined, context)
+      const metrics = await evaluateOn('val', network, weights, how, context)
       context.onProgress({ stage: 'save' })
       await save(file, network, weights, { metrics: JSON.stringify({ val: metrics }) })
-      return { fitness: fitnessOf(metrics), metrics, iterations: how.iterations, weightsHash: hashWeights(weights) }
+      return { fitness: fitnessOf(metrics), metrics, iterations: how.iterations, weightsHash: hashWeights(weights), ...(skipped > 0 && { skipped }) }
     },
 
     async finish({ network: json, from, file, ...how }, context) {
@@ -103,12 +120,12 @@ export function createTaskHandlers({ dataset }: Setup): TaskHandlers {
       if (hashWeights(trial.weights) !== from.weightsHash) {
         throw new TvnError('ERR_MODEL_FILE', `${from.file} does not hold the weights that the journal tells of: it was changed after it was written`)
       }
-      const weights = how.iterations > 0 ? await trainOn(network, how, trial.weights, context) : trial.weights
-      const validation = await evaluateOn('val', network, weights, how.threads, context)
-      const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, how.threads, context) : null
+      const { weights, skipped } = how.iterations > 0 ? await trainOn(network, how, trial.weights, context) : { weights: trial.weights, skipped: 0 }
+      const validation = await evaluateOn('val', network, weights, how, context)
+      const test = splits.test.length > 0 ? await evaluateOn('test', network, weights, how, context) : null
       context.onProgress({ stage: 'save' })
       await save(file, network, weights, { metrics: JSON.stringify({ val: validation, test }) })
-      return { fitness: fitnessOf(validation), validation, test, weightsHash: hashWeights(weights) }
+      return { fitness: fitnessOf(validation), validation, test, weightsHash: hashWeights(weights), ...(skipped > 0 && { skipped }) }
     },
 
     async seal({ from, file, notes }) {

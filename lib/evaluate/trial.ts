@@ -18,6 +18,8 @@ export type TrialEvent =
       readonly iterations: number
       /** SHA-256 over the trained tensors in the order of their names. */
       readonly weightsHash: string
+      /** How many of these steps changed nothing, because a gradient was not finite in half precision; absent: none. */
+      readonly skipped?: number
     }
   | { readonly kind: 'rejected'; readonly trial: number; readonly reason: string }
   | { readonly kind: 'failed'; readonly trial: number; readonly reason: string }
@@ -35,6 +37,7 @@ export interface TrainResult {
   readonly metrics: Metrics
   readonly iterations: number
   readonly weightsHash: string
+  readonly skipped?: number
 }
 
 /** The costly steps; each resolves to its result or to why the network failed in it, and rejects only when the search cannot go on. */

@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { throwIfAborted } from '../abort.js'
-import type { NativeMeasureOptions } from '../native.js'
+import { type Device, type Gpu, requireMeaningfulTimes } from '../device.js'
+import type { NativeMeasureOptions, NativeRunTimes } from '../native.js'
 import { Random } from '../random.js'
 import { formatLimit, type LatencyLimit } from './limit.js'
 import { measuringCore, thisMachine } from './machine.js'
 import { median, percentile, percentileInterval, relativeSpread, sort } from './statistics.js'
-import { decideAll, type Verdict } from './verdict.js'
+import { decideAll, type Verdict, worstVerdict } from './verdict.js'
 
 /** Times of calls in milliseconds, caches warm: what a caller waits for its logits, with the way to a thread and back where there is one. */
 export interface LatencyReport {
+  /** `emulated`: a GPU whose kernels ran on the CPU; its times mean nothing. */
+  readonly device: Device | 'emulated'
   readonly p50: number
   readonly p90: number
   readonly p99: number
@@ -19,14 +22,35 @@ export interface LatencyReport {
   readonly ci: readonly [low: number, high: number | null]
   /** Relative spread of the calls (1.4826 · MAD ÷ median). */
   readonly noise: number
-  /** Id of the machine (machine.ts) that this was measured on. */
+  /** Id of the machine (machine.ts), with its GPU where that is the device, that this was measured on. */
   readonly machine: string
   readonly limits?: readonly string[]
   readonly verdict?: Verdict
-  /** The run alone, by the native clock, pinned to a core: what is left when a call costs nothing. */
-  readonly compute: { readonly p50: number; readonly p90: number; readonly p99: number; readonly samples: number }
-  /** The same with the caches emptied before each run. */
+  /** The run alone, by the native clock, pinned to a core: what is left when a call costs nothing. On a GPU with the way there and back. */
+  readonly compute: Percentiles
+  /** On a GPU: of those runs the kernels alone, by its own clock. */
+  readonly kernels?: Percentiles
+  /** On a CPU: the same with the caches emptied before each run. */
   readonly cold?: { readonly p50: number; readonly max: number; readonly samples: number }
+  /** The same network on the other devices that a search's limits name, each with its own limits and verdict; those behind one that fails are missing. */
+  readonly elsewhere?: readonly LatencyReport[]
+}
+
+/** A report and those of the other devices. */
+export function reportsOf(report: LatencyReport): readonly LatencyReport[] {
+  return [report, ...(report.elsewhere ?? [])]
+}
+
+/** What all devices together say. */
+export function overallVerdict(report: LatencyReport): Verdict | undefined {
+  return worstVerdict(reportsOf(report).flatMap(({ verdict }) => verdict ?? []))
+}
+
+export interface Percentiles {
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly samples: number
 }
 
 /** What is measured: a model of batch 1 that nothing else uses meanwhile. */
@@ -34,7 +58,9 @@ export interface Measurable {
   /** One call as production makes it. */
   call(clip: Uint8Array): Promise<unknown>
   /** Milliseconds of runs by the native clock. */
-  measure(options: NativeMeasureOptions): Promise<Float64Array>
+  measure(options: NativeMeasureOptions): Promise<NativeRunTimes>
+  /** Where it runs; default: the CPU. */
+  readonly gpu?: Gpu | undefined
 }
 
 export interface MeasureProgress {
@@ -49,7 +75,7 @@ export interface MeasureOptions {
   readonly core?: number
   /** Time for sampling, default 10 s. An uncertain verdict is sampled once more for as long, after a pause. */
   readonly maxSeconds?: number
-  /** How many cold runs, default 5. */
+  /** How many cold runs, default 5; on a GPU none. */
   readonly coldRuns?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: MeasureProgress) => void
@@ -60,13 +86,13 @@ export interface MeasureEnvironment {
   /** Seconds. */
   readonly now: () => number
   readonly sleep: (seconds: number) => Promise<unknown>
-  readonly machine: () => string
+  readonly machine: (gpu?: Gpu) => string
 }
 
 const realEnvironment: MeasureEnvironment = {
   now: () => performance.now() / 1000,
   sleep: (seconds) => sleep(seconds * 1000),
-  machine: () => thisMachine().id,
+  machine: (gpu) => thisMachine(gpu).id,
 }
 
 /** Different clips in turn, so that no call profits from the data of the last. */
@@ -84,6 +110,7 @@ const pauseSeconds = 0.5
 /**
  * Measures a model on single clips (design of the test: verdict.ts): warm-up until the median stops drifting, then batches of calls with
  * random clips until the verdict is certain or the time is over; an uncertain verdict gets, after a pause, the same time once more.
+ * Throws ERR_DEVICE for limits on a GPU that is emulated.
  *
  * @param shape of one clip: [T, H, W, 3]
  */
@@ -93,7 +120,9 @@ export async function measureLatency(
   options: MeasureOptions = {},
   environment: MeasureEnvironment = realEnvironment,
 ): Promise<LatencyReport> {
-  const { limits = [], core = measuringCore(), maxSeconds = 10, coldRuns = 5, signal, onProgress } = options
+  const { gpu } = model
+  const { limits = [], core = measuringCore(), maxSeconds = 10, coldRuns = gpu ? 0 : 5, signal, onProgress } = options
+  if (limits.length > 0) requireMeaningfulTimes(gpu)
   const { now } = environment
   const clips = randomClips(shape)
   const clipBytes = clips.length / variants
@@ -109,9 +138,9 @@ export async function measureLatency(
     }
     return times
   }
-  const run = async (runs: number, cold: boolean): Promise<Float64Array> => {
+  const run = async (runs: number, cold: boolean): Promise<NativeRunTimes> => {
     throwIfAborted(signal)
-    return sort(await model.measure({ runs, clips, cold, core }))
+    return model.measure({ runs, clips, cold, core })
   }
   const typical = await warmUp(call, now, (samples) => onProgress?.({ stage: 'warm-up', samples }))
   const perBatch = Math.max(1, Math.floor((batchSeconds * 1000) / typical))
@@ -134,11 +163,12 @@ export async function measureLatency(
   }
   const compute = await run(Math.max(1, Math.min(samplesWithoutLimit, Math.floor((computeSeconds * 1000) / typical))), false)
   onProgress?.({ stage: 'cold', samples: times.length })
-  const cold = coldRuns > 0 ? await run(coldRuns, true) : undefined
+  const cold = coldRuns > 0 ? sort((await run(coldRuns, true)).ms) : undefined
 
   const sorted = sort(times)
   const [low, high] = percentileInterval(sorted, limits[0]?.percentile ?? 90, limits[0]?.confidence ?? 99)
   return {
+    device: gpu?.emulated ? 'emulated' : (gpu?.device ?? 'cpu'),
     p50: percentile(sorted, 50),
     p90: percentile(sorted, 90),
     p99: percentile(sorted, 99),
@@ -146,11 +176,17 @@ export async function measureLatency(
     samples: times.length,
     ci: [low, Number.isFinite(high) ? high : null],
     noise: relativeSpread(sorted),
-    machine: environment.machine(),
+    machine: environment.machine(gpu),
     ...(limits.length > 0 && { limits: limits.map(formatLimit), verdict: decideAll(limits, times) }),
-    compute: { p50: percentile(compute, 50), p90: percentile(compute, 90), p99: percentile(compute, 99), samples: compute.length },
+    compute: percentiles(compute.ms),
+    ...(compute.deviceMs && { kernels: percentiles(compute.deviceMs) }),
     ...(cold && { cold: { p50: percentile(cold, 50), max: percentile(cold, 100), samples: cold.length } }),
   }
+}
+
+function percentiles(times: Float64Array): Percentiles {
+  const sorted = sort(times)
+  return { p50: percentile(sorted, 50), p90: percentile(sorted, 90), p99: percentile(sorted, 99), samples: times.length }
 }
 
 /** Calls until two batches in a row have about the same median, which it returns. */

@@ -121,7 +121,10 @@ export function decide(limit: LatencyLimit, times: readonly number[]): Verdict {
 
 /** Several limits at once: met when all are, failed when one is. */
 export function decideAll(limits: readonly LatencyLimit[], times: readonly number[]): Verdict {
-  const verdicts = limits.map((limit) => decide(limit, times))
-  if (verdicts.includes('fails')) return 'fails'
-  return verdicts.includes('uncertain') ? 'uncertain' : 'meets'
+  return worstVerdict(limits.map((limit) => decide(limit, times))) ?? 'meets'
+}
+
+/** `fails` before `uncertain` before `meets`; undefined where there is none. */
+export function worstVerdict(verdicts: readonly Verdict[]): Verdict | undefined {
+  return (['fails', 'uncertain', 'meets'] as const).find((verdict) => verdicts.includes(verdict))
 }

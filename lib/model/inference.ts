@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { throwIfAborted } from '../abort.js'
+import { type Device, nativeDevice, requireDevice } from '../device.js'
 import { TvnError } from '../errors.js'
 import { type LatencyReport, type MeasureOptions, measureLatency } from '../latency/measure.js'
 import { type NativePlan, native, type Precision } from '../native.js'
@@ -11,6 +12,9 @@ import { explainStage } from './profile.js'
 import { createTunedPlan } from './tuning.js'
 
 export interface InferenceOptions {
+  /** Default: the CPU. */
+  readonly device?: Device
+  /** Of the CPU. */
   readonly threads: number
   readonly precision: Precision
   /** Whether a plan for single clips may be searched for ways to cut its steps; default false: what is known of this machine is used. */
@@ -68,9 +72,10 @@ export class Inference {
   }
 
   /** Measures calls of one clip while no other call runs; see measureLatency. */
-  measure(shape: readonly number[], options: MeasureOptions = {}): Promise<LatencyReport> {
+  async measure(shape: readonly number[], options: MeasureOptions = {}): Promise<LatencyReport> {
+    const gpu = await requireDevice(this.#options.device ?? 'cpu')
     return this.withPlan((plan) =>
-      measureLatency({ call: (clip) => callNative(() => this.#compute(clip, 1)), measure: (how) => plan.measure(how) }, shape, options),
+      measureLatency({ gpu, call: (clip) => callNative(() => this.#compute(clip, 1)), measure: (how) => plan.measure(how) }, shape, options),
     )
   }
 
@@ -139,10 +144,12 @@ export class Inference {
   }
 
   async #compile(batch: number): Promise<NativePlan> {
-    const { threads, precision, search = false } = this.#options
-    const plan = await createTunedPlan(this.#graph, this.#weights, { batch, threads, precision, search: search && batch === 1 })
+    const { device = 'cpu', threads, precision, search = false } = this.#options
+    const how = { batch, threads, precision, ...nativeDevice(device), search: search && batch === 1 }
+    const plan = await createTunedPlan(this.#graph, this.#weights, how)
     if (isVerbose('dispatch')) {
-      log('dispatch', `plan of batch ${batch}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${precision}, ${native().cpu().isa}`)
+      const where = device === 'cpu' ? `${threads} ${threads === 1 ? 'thread' : 'threads'}, ${precision}, ${native().cpu().isa}` : `${device}, ${precision}`
+      log('dispatch', `plan of batch ${batch}, ${where}`)
       for (const stage of plan.stages()) log('dispatch', explainStage(stage))
     }
     return plan

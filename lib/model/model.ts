@@ -1,6 +1,7 @@
-import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf, checkOptions, checkText, wrong } from '../check.js'
+import { checkClips, checkCount, checkFlag, checkNumber, checkOptions, checkText, wrong } from '../check.js'
 import { decodeVideo } from '../data/decode.js'
 import { evaluationBatches } from '../data/sampler.js'
+import { checkDevice, type Device, requireDevice } from '../device.js'
 import { TvnError } from '../errors.js'
 import { checkLimit, type LatencyLimit, parseLimit } from '../latency/limit.js'
 import type { LatencyReport, MeasureOptions } from '../latency/measure.js'
@@ -9,18 +10,21 @@ import type { Graph } from '../network/graph.js'
 import type { Network } from '../network/network.js'
 import { type OnnxOptions, toOnnx } from '../onnx/export.js'
 import type { Preprocessing, Task } from '../task.js'
-import { checkPrecision } from '../precision.js'
+import { precisionOn } from '../precision.js'
 import { Inference } from './inference.js'
 import { type ModelFile, metadataOf, readModel } from './model-file.js'
 import { meanProbabilities, type Prediction, topPredictions } from './probabilities.js'
 
 export interface LoadOptions {
-  /** Default `f32`. `bf16` rounds what convolutions multiply to two digits and takes about half the time; it needs AVX512_BF16. */
-  precision?: Precision
-  /** Default 1. The results have the same bits for any number. */
-  threads?: number
-  /** Default `cpu`. */
-  device?: 'cpu'
+  /**
+   * On the CPU `f32`, the default, or `bf16`, which rounds what convolutions multiply to two digits and takes about half the time; it needs
+   * AVX512_BF16. On a GPU `f16`.
+   */
+  precision?: Precision | undefined
+  /** Default 1. The results have the same bits for any number. On a GPU they prepare the clips of videos. */
+  threads?: number | undefined
+  /** Default `cpu`; `cuda` is the first GPU, `cuda:1` the second. */
+  device?: Device | undefined
 }
 
 export interface PredictOptions {
@@ -51,17 +55,17 @@ export class Model {
   readonly notes: Readonly<Record<string, string>>
   readonly threads: number
   readonly precision: Precision
+  readonly device: Device
   readonly #graph: Graph
   readonly #inference: Inference
   #weights: ReadonlyMap<string, Float32Array> | undefined
 
   /** Use `loadModel`. */
   constructor(file: ModelFile, options: LoadOptions = {}) {
-    checkOptions('options', options, { threads: true, precision: true, device: true })
-    const { threads = 1, precision = 'f32', device = 'cpu' } = options
-    checkOneOf('device', device, ['cpu'])
-    this.threads = checkCount('threads', threads, 1, 256)
-    this.precision = checkPrecision(precision)
+    const { threads, precision, device } = completeLoadOptions(options)
+    this.threads = threads
+    this.precision = precision
+    this.device = device
     this.network = file.network
     this.labels = file.labels
     this.task = file.task
@@ -69,7 +73,7 @@ export class Model {
     this.notes = file.notes
     this.#weights = file.weights
     this.#graph = file.network.graph({ classes: file.labels.length })
-    this.#inference = new Inference(this.#graph, file.weights, { threads, precision, search: true })
+    this.#inference = new Inference(this.#graph, file.weights, { device, threads, precision, search: true })
   }
 
   /** Weights and running statistics by tensor name; not to be changed. */
@@ -117,8 +121,8 @@ export class Model {
   }
 
   /**
-   * Measures how long `logits` of one clip takes on this machine; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
-   * Throws ERR_LIMIT_INVALID.
+   * Measures how long `logits` of one clip takes on the model's device; with a limit (e.g. `p90<5ms@99%`), also says whether it is met.
+   * Throws ERR_LIMIT_INVALID, also for a limit that names another device.
    */
   async measure(options: Omit<MeasureOptions, 'limits'> & { limit?: string | LatencyLimit } = {}): Promise<LatencyReport> {
     this.#alive()
@@ -127,7 +131,10 @@ export class Model {
     if (rest.core !== undefined) checkCount('core', rest.core, -1, 1023)
     if (rest.maxSeconds !== undefined) checkNumber('maxSeconds', rest.maxSeconds, 0, 1e6)
     if (rest.coldRuns !== undefined) checkCount('coldRuns', rest.coldRuns, 0, 1e6)
-    const limits = limit === undefined ? [] : [typeof limit === 'string' ? parseLimit(limit) : checkLimit(limit)]
+    if (this.device !== 'cpu' && (rest.coldRuns ?? 0) > 0) throw wrong('coldRuns', `0 on ${this.device}`, rest.coldRuns)
+    const limits = limit === undefined ? [] : [typeof limit === 'string' ? parseLimit(limit, this.device) : checkLimit(limit, this.device)]
+    for (const { device } of limits)
+      if (device !== this.device) throw new TvnError('ERR_LIMIT_INVALID', `the limit is about ${device}, but the model runs on ${this.device}`)
     const { frames, size } = this.network.streams[0]
     return this.#inference.measure([frames, size, size, 3], { ...rest, limits })
   }
@@ -173,14 +180,25 @@ export class Model {
   }
 }
 
+function completeLoadOptions(options: LoadOptions): Required<{ readonly [K in keyof LoadOptions]: Exclude<LoadOptions[K], undefined> }> {
+  checkOptions('options', options, { threads: true, precision: true, device: true })
+  const { threads = 1, precision, device = 'cpu' } = options
+  const checked = checkDevice('device', device)
+  return { threads: checkCount('threads', threads, 1, 256), precision: precisionOn(checked, precision), device: checked }
+}
+
 /**
  * Reads a model file and makes it ready to run.
- * Throws ERR_MODEL_FILE, ERR_MODEL_TENSOR or ERR_NETWORK_INVALID with the file's name, ERR_ARGUMENT for an invalid option.
+ * Throws ERR_MODEL_FILE, ERR_MODEL_TENSOR or ERR_NETWORK_INVALID with the file's name, ERR_ARGUMENT for an invalid option, ERR_PRECISION, and
+ * ERR_DEVICE with the reason when the device cannot be used.
  *
  * @example
  * using model = await loadModel('best.safetensors')
  * const [best] = await model.predict('clip.mp4', { top: 1 })
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  return new Model(await readModel(checkText('path', path)), options)
+  checkText('path', path)
+  const complete = completeLoadOptions(options)
+  await requireDevice(complete.device)
+  return new Model(await readModel(path), complete)
 }

@@ -15,8 +15,8 @@ export interface StageProfile {
   readonly ms: number
   /** Rate of the multiply-adds, in GFLOP/s; 0 for a stage without any. */
   readonly gflops: number
-  /** `gflops` as a part of what the threads can do at most. */
-  readonly peakFraction: number
+  /** `gflops` as a part of what the threads can do at most; null on a GPU, whose peak is not measured. */
+  readonly peakFraction: number | null
   /** Bytes of inputs, weights and outputs. */
   readonly bytes: number
 }
@@ -26,15 +26,15 @@ export interface StageProfile {
  *
  * @param clips one batch, u8
  * @param repetitions timed runs; a tenth more come first and are left out
- * @param peak GFLOP/s of all threads together
+ * @param peak GFLOP/s of all threads together, where it is known
  */
-export async function profileStages(plan: NativePlan, clips: Uint8Array, repetitions: number, peak: number): Promise<StageProfile[]> {
+export async function profileStages(plan: NativePlan, clips: Uint8Array, repetitions: number, peak: number | undefined): Promise<StageProfile[]> {
   await plan.profile(clips, Math.ceil(repetitions / 10))
   const runs = await plan.profile(clips, repetitions)
   return plan.stages().map(({ name, ops, kind, kernel, cut, macs, bytes }, stage) => {
     const ms = median(runs.map((times) => times[stage] as number))
     const gflops = ms > 0 ? (2 * macs) / (ms * 1e6) : 0
-    return { name, ops, kind, kernel, cut, ms, gflops, peakFraction: gflops / peak, bytes }
+    return { name, ops, kind, kernel, cut, ms, gflops, peakFraction: peak === undefined ? null : gflops / peak, bytes }
   })
 }
 

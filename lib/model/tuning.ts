@@ -16,7 +16,7 @@ const found = new Map<string, string>()
 
 /**
  * A plan whose steps are cut as was found to be the fastest on this machine; every cut has the same bits. What was found is in
- * `<cache>/tuning`, by machine, for every process; deleting it forgets it. With `search`, steps that are not known are tried, in at most
+ * `<cache>/tuning`, by machine, for every process (what was found on a GPU has its name in it); deleting it forgets it. With `search`, steps that are not known are tried, in at most
  * about 2 s, and what there was no time for by the next plan; without it they are done as usual. `TVN_TUNING=off`: all are.
  */
 export async function createTunedPlan(

@@ -5,7 +5,7 @@ import { hashWeights } from '../evaluate/tasks.js'
 import type { LatencyReport } from '../latency/measure.js'
 import { readModel } from '../model/model-file.js'
 import type { RunFolder } from './run-folder.js'
-import { measureSeconds } from './run-trials.js'
+import { measuredHere, measureSeconds } from './run-trials.js'
 import { type Study, trainingSeed } from './study.js'
 import { byFitness, type CompleteTrial, isComplete } from './trial.js'
 
@@ -14,8 +14,8 @@ export interface DeliverOptions {
   readonly pool: Pick<Pool, 'run'>
   readonly folder: RunFolder
   readonly classes: number
-  /** Id of the machine that this runs on. */
-  readonly machine: string
+  /** Ids of the machine that this runs on, as its devices see it. */
+  readonly machines: ReadonlySet<string>
   readonly onProgress: (trial: number, progress: StageProgress) => void
 }
 
@@ -23,7 +23,7 @@ export interface DeliverOptions {
  * Makes the best trial the study's result: it is trained on from its weights, evaluated, measured once more with the weights it has then, and saved. One
  * that does not meet the limits this time, or fails in training, is passed over for the next best. Without any, nothing is delivered.
  */
-export async function deliver({ study, pool, folder, classes, machine, onProgress }: DeliverOptions): Promise<void> {
+export async function deliver({ study, pool, folder, classes, machines, onProgress }: DeliverOptions): Promise<void> {
   const { record, delivery, trials } = study.state
   if (delivery && (await holds(folder.best, delivery.weightsHash))) return
   for (const trial of trials.filter(isComplete).sort(byFitness)) {
@@ -39,10 +39,11 @@ export async function deliver({ study, pool, folder, classes, machine, onProgres
     const { id, network, weightsHash, iterations } = trial
     const run = <K extends TaskName>(name: K, task: Tasks[K]['task']): Promise<Outcome<Tasks[K]['result']>> =>
       pool.run(name, task, (progress) => onProgress(id, progress))
-    const measure = (weights: string) => run('measure', { network, classes, limits: record.limits, maxSeconds: measureSeconds, weights })
+    const { device, limits } = record
+    const measure = (weights: string) => run('measure', { network, classes, device, limits, maxSeconds: measureSeconds, weights })
     const reasonOf = (measured: Outcome<LatencyReport>) => (measured.ok ? latencyReason(measured.result) : measured.reason)
 
-    if (trial.latency.machine !== machine) {
+    if (!measuredHere(trial.latency, machines)) {
       const reason = reasonOf(await measure(folder.trial(id)))
       if (reason !== undefined) return reason
     }
@@ -50,6 +51,7 @@ export async function deliver({ study, pool, folder, classes, machine, onProgres
       network,
       seed: trainingSeed(record.seed, id, 'final'),
       iterations: record.finalIterations,
+      device,
       threads: threadsPerWorker(1), // nothing else is under way
       from: { file: folder.trial(id), weightsHash },
       file: folder.finished(id),

@@ -26,6 +26,8 @@ export interface Delivery {
   readonly test: Metrics | null
   /** Training steps in all. */
   readonly iterations: number
+  /** How many of the further ones changed nothing, because a gradient was not finite in half precision; absent: none. */
+  readonly skipped?: number
   readonly weightsHash: string
   /** With these weights. */
   readonly latency: LatencyReport

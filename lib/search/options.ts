@@ -1,3 +1,4 @@
+import { checkDevice, type Device } from '../device.js'
 import { checkCount, checkNumber, checkOneOf, checkText, wrong } from '../check.js'
 import { formatLimit, parseLimit } from '../latency/limit.js'
 import { parseSpace, readSpace, type Space, spaceFormat, withFrames } from '../space/space.js'
@@ -41,7 +42,12 @@ export interface SearchSettings {
   seed?: number
   /** Trials at the same time, default 2: small networks train faster side by side than each on several cores. The cores are divided among them. */
   workers?: number
-  /** All of them hold for every network that is trained. Default `p90<0.5ms@99%`; an empty list: no limit. */
+  /** Where networks are trained and evaluated, and where limits hold that name no device. Default `cpu`; `cuda` is the first GPU, `cuda:1` the second. */
+  device?: Device
+  /**
+   * All of them hold for every network that is trained, each on the device that it names (`p90<1ms@cuda`). Default `p90<0.5ms@99%`; an empty list: no
+   * limit.
+   */
   limits?: readonly string[]
   /** Default 100,000. */
   maxParams?: number
@@ -63,6 +69,7 @@ export const settingKeys: Readonly<Record<keyof SearchSettings, true>> = {
   tournament: true,
   seed: true,
   workers: true,
+  device: true,
   limits: true,
   maxParams: true,
   frames: true,
@@ -81,6 +88,7 @@ export interface StudyOptions {
   readonly tournament: number
   readonly seed: number
   readonly workers: number
+  readonly device: Device
   readonly limits: readonly string[]
   readonly maxParams: number
   readonly iterations: number
@@ -95,6 +103,7 @@ export async function studyOptions(settings: SearchSettings): Promise<StudyOptio
   const population = checkCount('population', settings.population ?? defaults.population(trials), 1, 1_000_000)
   const iterations = checkCount('iterations', settings.iterations ?? defaults.iterations, 1, most)
   const limits = settings.limits ?? defaults.limits
+  const device = checkDevice('device', settings.device ?? 'cpu')
   if (!Array.isArray(limits)) throw wrong('limits', "an array like ['p90<5ms@99%']", limits)
   return {
     data: checkText('data', settings.data ?? defaults.data),
@@ -106,7 +115,8 @@ export async function studyOptions(settings: SearchSettings): Promise<StudyOptio
     tournament: checkCount('tournament', settings.tournament ?? defaults.tournament(population), 1, 1_000_000),
     seed: checkCount('seed', settings.seed ?? defaults.seed, 0, most),
     workers: checkCount('workers', settings.workers ?? defaults.workers, 1, 256),
-    limits: limits.map((text: string) => formatLimit(parseLimit(text))),
+    device,
+    limits: limits.map((text: string) => formatLimit(parseLimit(text, device))),
     maxParams: checkCount('maxParams', settings.maxParams ?? defaults.maxParams, 1, most),
     iterations,
     finalIterations: checkCount('finalIterations', settings.finalIterations ?? Math.round(defaults.finalFactor * iterations), 0, most),

@@ -4,7 +4,7 @@ import { TvnError } from '../errors.js'
 import { program } from '../program.js'
 import { parseLimit, samplesToProve } from '../latency/limit.js'
 import { blockMilliseconds } from '../latency/verdict.js'
-import type { LatencyReport } from '../latency/measure.js'
+import { type LatencyReport, overallVerdict, reportsOf } from '../latency/measure.js'
 import type { Cost } from '../network/cost.js'
 import { Random } from '../random.js'
 import { sample } from '../space/sample.js'
@@ -17,7 +17,7 @@ import { measureSeconds } from './run-trials.js'
 export interface Preflight {
   /** The fastest network that was tried. */
   readonly fastest: LatencyReport
-  /** Rough, from the machine's peak and random networks of the space. */
+  /** Rough, from the machine's peak and random networks of the space; NaN where the training is on a GPU. */
   readonly seconds: number
 }
 
@@ -33,33 +33,39 @@ const overhead = 1.5
 export async function preflight(options: StudyOptions, classes: number, pool: Pick<Pool, 'run'>): Promise<Preflight> {
   let fastest: LatencyReport | undefined
   for (const network of candidates(options.space)) {
-    const measured = await pool.run('measure', { network: network.toJSON(), classes, limits: options.limits, maxSeconds: secondsPerCandidate })
+    const { device, limits } = options
+    const measured = await pool.run('measure', { network: network.toJSON(), classes, device, limits, maxSeconds: secondsPerCandidate })
     if (!measured.ok)
       throw new TvnError('ERR_NATIVE', `measuring the smallest network of the space failed: ${measured.reason}`, {
         hint: `${program} doctor checks this machine`,
       })
     if (!fastest || measured.result.p90 < fastest.p90) fastest = measured.result
-    if (measured.result.verdict !== 'fails') break
+    if (overallVerdict(measured.result) === 'fails') continue
+    fastest = measured.result
+    break
   }
   if (!fastest) throw new Error('a space has members')
-  if (fastest.verdict === 'fails')
-    throw new TvnError(
-      'ERR_LIMIT_IMPOSSIBLE',
-      `the fastest network of the space takes ${formatMilliseconds(fastest.p90)} here (p90), the limit asks for ${options.limits.join(' and ')}`,
-      {
-        hint: 'a looser --limit, or a space with smaller networks',
-      },
-    )
+  const reports = reportsOf(fastest)
+  const tooSlow = reports.find(({ verdict }) => verdict === 'fails')
+  if (tooSlow) {
+    const { p90, device, limits = options.limits } = tooSlow
+    const takes = `takes ${formatMilliseconds(p90)} ${device === 'cpu' ? 'here' : `on ${device}`} (p90)`
+    throw new TvnError('ERR_LIMIT_IMPOSSIBLE', `the fastest network of the space ${takes}, the limit asks for ${limits.join(' and ')}`, {
+      hint: 'a looser --limit, or a space with smaller networks',
+    })
+  }
   for (const limit of options.limits) {
     const runs = samplesToProve(parseLimit(limit))
+    const { p50 } = reports.find((report) => report.limits?.includes(limit)) ?? fastest
     // an uncertain verdict gets its time twice
-    if (runs * Math.max(fastest.p50, blockMilliseconds) > 2 * measureSeconds * 1000)
+    if (runs * Math.max(p50, blockMilliseconds) > 2 * measureSeconds * 1000)
       throw new TvnError(
         'ERR_LIMIT_IMPOSSIBLE',
-        `to prove ${limit} takes ${formatMilliseconds(runs * Math.max(fastest.p50, blockMilliseconds))} for the fastest network of the space, which is measured for ${2 * measureSeconds} s at most`,
+        `to prove ${limit} takes ${formatMilliseconds(runs * Math.max(p50, blockMilliseconds))} for the fastest network of the space, which is measured for ${2 * measureSeconds} s at most`,
         { hint: 'a --limit with a lower percentile needs fewer runs' },
       )
   }
+  if (options.device !== 'cpu') return { fastest, seconds: Number.NaN }
   const peak = await pool.run('peak', {})
   return { fastest, seconds: peak.ok ? await estimate(options, classes, peak.result) : Number.NaN }
 }

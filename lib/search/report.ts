@@ -1,5 +1,7 @@
 import { writeFileAtomic } from '../atomic.js'
 import type { Quarantined } from '../data/dataset.js'
+import type { Device } from '../device.js'
+import type { Machine } from '../latency/machine.js'
 import type { LatencyReport } from '../latency/measure.js'
 import type { Metrics } from '../train/metrics.js'
 import { paretoFront } from './pareto.js'
@@ -17,7 +19,9 @@ export interface Report {
   readonly limits: readonly string[]
   readonly maxParams: number
   readonly workers: number
-  readonly machine: { readonly id: string; readonly cpu: string; readonly isa: string }
+  /** Where networks were trained and evaluated. */
+  readonly device: Device
+  readonly machine: Pick<Machine, 'id' | 'cpu' | 'isa' | 'gpu'>
   readonly elapsedSeconds: number
   readonly trials: readonly Trial[]
   /** Trials that no other dominates in fitness and latency, fittest first. */
@@ -31,6 +35,7 @@ export interface Report {
     /** Relative to the run directory. */
     readonly model: string
     readonly iterations: number
+    readonly skipped?: number
     readonly weightsHash: string
   } | null
   readonly counts: Readonly<Record<Extract<TrialState, 'complete' | 'rejected' | 'pruned' | 'failed'>, number>>
@@ -40,7 +45,7 @@ export interface Report {
 }
 
 export function makeReport({ record, trials, passedOver, delivery, elapsed }: StudyState, quarantined: readonly Quarantined[]): Report {
-  const { study, version, seed, sampler, space, data, limits, maxParams, workers, machine } = record
+  const { study, version, seed, sampler, space, data, limits, maxParams, workers, device, machine } = record
   const count = (state: TrialState) => trials.filter((trial) => trial.state === state).length
   return {
     study,
@@ -52,7 +57,8 @@ export function makeReport({ record, trials, passedOver, delivery, elapsed }: St
     limits,
     maxParams,
     workers,
-    machine: { id: machine.id, cpu: machine.cpu, isa: machine.isa },
+    device,
+    machine: { id: machine.id, cpu: machine.cpu, isa: machine.isa, ...(machine.gpu !== undefined && { gpu: machine.gpu }) },
     elapsedSeconds: Math.round(elapsed * 10) / 10,
     trials,
     front: paretoFront(trials.filter(isComplete)).map(({ id }) => id),
@@ -63,6 +69,7 @@ export function makeReport({ record, trials, passedOver, delivery, elapsed }: St
       latency: delivery.latency,
       model: 'best.safetensors',
       iterations: delivery.iterations,
+      ...(delivery.skipped !== undefined && { skipped: delivery.skipped }),
       weightsHash: delivery.weightsHash,
     },
     counts: { complete: count('complete'), rejected: count('rejected'), pruned: count('pruned'), failed: count('failed') },

@@ -1,6 +1,7 @@
 import type { StageProgress } from '../evaluate/messages.js'
 import { type Pool, threadsPerWorker } from '../evaluate/pool.js'
 import { evaluateTrial } from '../evaluate/trial.js'
+import { type LatencyReport, reportsOf } from '../latency/measure.js'
 import type { RunFolder } from './run-folder.js'
 import { lag, type Study, trainingSeed } from './study.js'
 import { isFinal, type Trial } from './trial.js'
@@ -10,9 +11,13 @@ export interface RunOptions {
   readonly pool: Pick<Pool, 'run'>
   readonly folder: RunFolder
   readonly classes: number
-  /** Id of the machine that this runs on. */
-  readonly machine: string
+  /** Ids of the machine that this runs on, as its devices see it. */
+  readonly machines: ReadonlySet<string>
   readonly onProgress: (trial: number, progress: StageProgress) => void
+}
+
+export function measuredHere(latency: LatencyReport, machines: ReadonlySet<string>): boolean {
+  return reportsOf(latency).every(({ machine }) => machines.has(machine))
 }
 
 /** Time for sampling a trial's latency; an uncertain verdict gets it twice. */
@@ -23,20 +28,29 @@ export const measureSeconds = 5
  * ≤ k − `lag` have ended: what k is made of does not depend on who was faster. Trials that an earlier run left unfinished are evaluated again from their
  * proposal.
  */
-export async function runTrials({ study, pool, folder, classes, machine, onProgress }: RunOptions): Promise<void> {
+export async function runTrials({ study, pool, folder, classes, machines, onProgress }: RunOptions): Promise<void> {
   const { record } = study.state
   const threads = threadsPerWorker(record.workers)
   const running = new Map<number, Promise<void>>()
   const begin = (trial: Trial) => {
     const { id } = trial
-    const latency = trial.latency?.machine === machine ? trial.latency : null // a figure of another machine is measured again
+    const latency = trial.latency && measuredHere(trial.latency, machines) ? trial.latency : null // a figure of another machine is measured again
     const steps = {
       measure: () =>
-        pool.run('measure', { network: trial.network, classes, limits: record.limits, maxSeconds: measureSeconds }, (progress) => onProgress(id, progress)),
+        pool.run('measure', { network: trial.network, classes, device: record.device, limits: record.limits, maxSeconds: measureSeconds }, (progress) =>
+          onProgress(id, progress),
+        ),
       train: () =>
         pool.run(
           'train',
-          { network: trial.network, seed: trainingSeed(record.seed, id), iterations: record.iterations, threads, file: folder.trial(id) },
+          {
+            network: trial.network,
+            seed: trainingSeed(record.seed, id),
+            iterations: record.iterations,
+            device: record.device,
+            threads,
+            file: folder.trial(id),
+          },
           (progress) => onProgress(id, progress),
         ),
     }

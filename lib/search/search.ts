@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto'
 import { throwIfAborted } from '../abort.js'
 import { checkOptions, checkText } from '../check.js'
 import type { DataProgress, PreparedDataset } from '../data/dataset.js'
+import { type Gpu, requireDevice, requireMeaningfulTimes } from '../device.js'
 import { openDataset } from '../data/open.js'
 import { prepareDataset } from '../data/prepare.js'
 import { TvnError } from '../errors.js'
 import { reasonCategory } from '../evaluate/constraints.js'
 import type { StageProgress } from '../evaluate/messages.js'
 import { Pool } from '../evaluate/pool.js'
+import { limitsByDevice } from '../latency/limit.js'
 import { thisMachine } from '../latency/machine.js'
 import { version } from '../version.js'
 import { deliver } from './deliver.js'
@@ -55,9 +57,9 @@ export interface SearchResult {
  * Searches for the most accurate network that meets the limits on this machine, trains it on and saves it (`best.safetensors`, `report.json` in
  * the run directory). Nothing is written when settings, data or limits are invalid.
  *
- * Throws ERR_ARGUMENT, ERR_LIMIT_INVALID, ERR_DATASET, ERR_LIMIT_IMPOSSIBLE (no network of the space is fast enough here), ERR_STUDY (the run
- * directory), ERR_NO_WINNER (every network was rejected or failed; the report tells why), ERR_FILE (a full disk, data that are gone; `resume` goes
- * on afterwards) and ERR_ABORTED.
+ * Throws ERR_ARGUMENT, ERR_LIMIT_INVALID, ERR_DEVICE (a GPU that cannot be used here), ERR_DATASET, ERR_LIMIT_IMPOSSIBLE (no network of the space is
+ * fast enough here), ERR_STUDY (the run directory), ERR_NO_WINNER (every network was rejected or failed; the report tells why), ERR_FILE (a full
+ * disk, data that are gone) and ERR_DEVICE_LOST (a GPU failed), after both of which `resume` goes on, and ERR_ABORTED.
  */
 export async function search(options: SearchOptions = {}): Promise<SearchResult> {
   checkOptions('options', options, { ...settingKeys, out: true, resume: true, signal: true, onProgress: true, cacheDir: true })
@@ -72,14 +74,16 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     const storage = openStudy(resume)
     return closing(storage, async () => {
       const { record } = new Study(storage, seconds).state
+      const gpus = await requireDevices(record)
       const dataset = await data(record)
       if (dataKey(dataset) !== record.dataKey)
         throw new TvnError('ERR_STUDY', `the data of ${resume} have changed: ${record.data} is not what the study began with`, { hint: 'begin a new study' })
-      return run(storage, resume, dataset, openPool(record, dataset))
+      return run(storage, resume, dataset, openPool(record, dataset), gpus)
     })
   }
 
   const study = await studyOptions(settings)
+  const gpus = await requireDevices(study)
   await checkRunFolder(await newFolder(study.space.name))
   const dataset = await data(study)
   const pool = openPool(study, dataset)
@@ -91,9 +95,9 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     await makeRunFolder(folder)
     const storage = createStudy(folder)
     return await closing(storage, async () => {
-      const record: StudyRecord = { ...study, study: name, version, machine: thisMachine(), dataKey: dataKey(dataset) }
+      const record: StudyRecord = { ...study, study: name, version, machine: thisMachine(gpus[0]), dataKey: dataKey(dataset) }
       storage.append({ kind: 'created', record }, 0)
-      return run(storage, folder, dataset, pool)
+      return run(storage, folder, dataset, pool, gpus)
     })
   } finally {
     await pool.close()
@@ -118,7 +122,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
     return new Pool({ workers, setup: { dataset }, ...(signal && { signal }) })
   }
 
-  async function run(storage: Storage, root: string, dataset: PreparedDataset, pool: Pool): Promise<SearchResult> {
+  async function run(storage: Storage, root: string, dataset: PreparedDataset, pool: Pool, gpus: readonly (Gpu | undefined)[]): Promise<SearchResult> {
     const folder = runFolder(root)
     await sweepRunFolder(folder)
     const study: Study = new Study(storage, seconds, (event) => report({ kind: 'event', event, state: study.state, elapsed: study.elapsed }))
@@ -128,7 +132,7 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
       pool,
       folder,
       classes: dataset.labels.length,
-      machine: thisMachine().id,
+      machines: new Set(gpus.map((gpu) => thisMachine(gpu).id)),
       onProgress: (trial: number, progress: StageProgress) => report({ kind: 'stage', trial, progress }),
     }
     try {
@@ -149,6 +153,18 @@ export async function search(options: SearchOptions = {}): Promise<SearchResult>
       })
     return { folder: root, report: result }
   }
+}
+
+/** What the study runs on: where it measures, the device of the first limit in front, and where it trains. Throws ERR_DEVICE. */
+async function requireDevices({ limits, device }: StudyOptions): Promise<(Gpu | undefined)[]> {
+  const measured = limitsByDevice(limits, device)
+  const gpus: (Gpu | undefined)[] = []
+  for (const name of new Set([...measured.keys(), device])) {
+    const gpu = await requireDevice(name)
+    if ((measured.get(name) ?? []).length > 0) requireMeaningfulTimes(gpu)
+    gpus.push(gpu)
+  }
+  return gpus
 }
 
 const seconds = (): number => performance.now() / 1000

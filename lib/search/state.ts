@@ -22,7 +22,7 @@ export function replay(events: readonly StoredEvent[]): StudyState {
   const [first, ...rest] = events
   if (first?.event.kind !== 'created') throw new Error('a journal begins with `created`')
   const begin: StudyState = {
-    record: first.event.record,
+    record: { ...first.event.record, device: first.event.record.device ?? 'cpu' }, // journals of before there were others
     trials: [],
     stopped: null,
     finishing: null,
@@ -48,8 +48,8 @@ export function advance(state: StudyState, event: StudyEvent): StudyState {
     case 'running':
       return change(state, event.trial, { state: 'running' })
     case 'complete': {
-      const { fitness, metrics, iterations, weightsHash } = event
-      return change(state, event.trial, { state: 'complete', fitness, metrics, iterations, weightsHash })
+      const { kind: _, trial, ...result } = event
+      return change(state, trial, { state: 'complete', ...result })
     }
     case 'rejected':
     case 'failed':

@@ -25,6 +25,8 @@ export interface Trial {
   readonly metrics: Metrics | null
   /** Training steps behind the fitness. */
   readonly iterations: number
+  /** How many of them changed nothing, because a gradient was not finite in half precision; absent: none. */
+  readonly skipped?: number
   /** SHA-256 over the trained tensors in the order of their names. */
   readonly weightsHash: string | null
 }

@@ -10,15 +10,15 @@ export interface EvaluateModelOptions {
 }
 
 /**
- * Metrics of a model on one split of a dataset, in the model's precision. Classes are matched by their labels; the dataset may have fewer than the model.
+ * Metrics of a model on one split of a dataset, on the model's device and in its precision. Classes are matched by their labels; the dataset may have fewer than the model.
  * Throws ERR_DATASET when the tasks differ, when the dataset has a class that the model does not know, or when the split is empty.
  */
 export async function evaluateModel(model: Model, dataset: PreparedDataset, split: Split, { signal, onProgress }: EvaluateModelOptions = {}): Promise<Metrics> {
-  const { network, labels, task, preprocessing, weights, threads, precision } = model
+  const { network, labels, task, preprocessing, weights, device, threads, precision } = model
   if (dataset.task !== task) throw new TvnError('ERR_DATASET', `the model is ${task}, but the dataset ${dataset.name} is ${dataset.task}`)
   const samples = withModelLabels(dataset.splits[split], dataset.labels, labels)
   if (samples.length === 0) throw new TvnError('ERR_DATASET', `dataset ${dataset.name}: no usable videos in its ${split} split`)
-  return evaluateWeights({ network, labels, task, weights, samples, preprocessing, threads, precision, signal, onProgress })
+  return evaluateWeights({ network, labels, task, weights, samples, preprocessing, device, threads, precision, signal, onProgress })
 }
 
 /** The samples with the model's class numbers instead of the dataset's. */

@@ -1,11 +1,13 @@
 import { throwIfAborted } from '../abort.js'
 import type { PreparedSample } from '../data/dataset.js'
 import { evaluationBatches } from '../data/sampler.js'
+import type { Device } from '../device.js'
 import { TvnError } from '../errors.js'
 import { Inference } from '../model/inference.js'
 import { addProbabilities } from '../model/probabilities.js'
 import type { Precision } from '../native.js'
 import type { Network } from '../network/network.js'
+import { precisionOn } from '../precision.js'
 import type { Preprocessing, Task } from '../task.js'
 import { type Metrics, multiLabelMetrics, singleLabelMetrics } from './metrics.js'
 
@@ -16,8 +18,10 @@ export interface EvaluateOptions {
   readonly weights: ReadonlyMap<string, Float32Array>
   readonly samples: readonly PreparedSample[]
   readonly preprocessing: Preprocessing
+  /** Default: the CPU. */
+  readonly device?: Device | undefined
   readonly threads: number
-  /** Default: f32. */
+  /** Default: the device's usual one. */
   readonly precision?: Precision | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
@@ -32,12 +36,13 @@ const clipsPerBatch = 8
  * Throws ERR_DATASET without samples, ERR_DIVERGED when a logit is not finite.
  */
 export async function evaluateWeights(options: EvaluateOptions): Promise<Metrics> {
-  const { network, labels, task, weights, samples, preprocessing, threads, precision = 'f32', signal, onProgress, gate } = options
+  const { network, labels, task, weights, samples, preprocessing, device = 'cpu', threads, signal, onProgress, gate } = options
   if (samples.length === 0) throw new TvnError('ERR_DATASET', 'there is no sample to evaluate on')
   const classes = labels.length
   const sums = new Float64Array(samples.length * classes)
   const views = new Int32Array(samples.length)
-  using inference = new Inference(network.graph({ classes }), weights, { threads, precision })
+  const precision = precisionOn(device, options.precision)
+  using inference = new Inference(network.graph({ classes }), weights, { device, threads, precision })
   let done = 0
   for await (const { clips, shape, sampleIndex } of evaluationBatches(samples, {
     stream: network.streams[0],

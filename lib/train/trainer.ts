@@ -1,8 +1,10 @@
 import { checkClips, checkCount, checkFlag, checkNumber, checkOneOf, checkOptions, wrong } from '../check.js'
+import { checkDevice, type Device, nativeDevice, requireDevice } from '../device.js'
 import { TvnError } from '../errors.js'
 import { type NativeTrainer, native } from '../native.js'
 import { callNative } from '../native-error.js'
 import { Network } from '../network/network.js'
+import { trainingPrecisionOn } from '../precision.js'
 import { Random } from '../random.js'
 import { type Task, tasks } from '../task.js'
 import { initialize } from './initialize.js'
@@ -29,10 +31,12 @@ export interface TrainerOptions {
   labelSmoothing?: number
   /** Default 0.2. */
   dropout?: number
-  /** Default `f32`. */
-  precision?: 'f32'
-  /** Default 1. The results have the same bits for any number. */
+  /** That of the device: `f32` on the CPU, `f16` on a GPU, whose weights and sums are f32. */
+  precision?: 'f32' | 'f16' | undefined
+  /** Of the CPU, default 1. The results have the same bits for any number. */
   threads?: number
+  /** Default `cpu`; `cuda` is the first GPU, `cuda:1` the second. */
+  device?: Device | undefined
   /** Seeds fresh weights and dropout. Default 0. */
   seed?: number
   /** Default: the model's, or `single-label`. */
@@ -43,27 +47,39 @@ export interface TrainerOptions {
   labels?: readonly string[]
 }
 
+export interface TrainingStep {
+  /** Before the update. */
+  readonly loss: number
+  readonly skipped: boolean
+  /** What the loss was multiplied by in this step; 1 on the CPU. */
+  readonly lossScale: number
+}
+
 /** Trains one network, batch by batch. Calls may overlap: they run one after the other. */
 export class Trainer {
   readonly network: Network
   readonly task: Task
   readonly classes: number
+  readonly device: Device
   readonly #native: NativeTrainer
   readonly #learningRate: number
   #queue: Promise<unknown> = Promise.resolve()
   #disposed = false
 
   /** Use `createTrainer`. */
-  constructor(network: Network, task: Task, classes: number, learningRate: number, trainer: NativeTrainer) {
+  constructor(network: Network, task: Task, classes: number, device: Device, learningRate: number, trainer: NativeTrainer) {
     this.network = network
     this.task = task
     this.classes = classes
+    this.device = device
     this.#learningRate = learningRate
     this.#native = trainer
   }
 
   /**
-   * One step: forward, loss, backward, update. Resolves to the mean loss over the batch, before the update.
+   * One step: forward, loss, backward, update. Resolves to the mean loss over the batch, before the update, and whether the step was skipped: on
+   * a GPU a gradient that is not finite in half precision changes nothing but the loss scale, which is halved. On the CPU no step is skipped.
+   * Throws ERR_DEVICE_LOST when a GPU fails in the middle of it.
    *
    * @param clips u8 RGB, not to be changed until the promise settles
    * @param shape [N, T, H, W, 3]; the batch may differ from step to step
@@ -74,25 +90,25 @@ export class Trainer {
     shape: readonly number[],
     labels: Int32Array | readonly number[],
     options: { learningRate?: number } = {},
-  ): Promise<{ loss: number }> {
+  ): Promise<TrainingStep> {
     checkOptions('options', options, { learningRate: true })
     const { learningRate = this.#learningRate } = options
     const { frames, size } = this.network.streams[0]
     const batch = checkClips(clips, shape, [frames, size])
     const targets = this.#checkLabels(labels, batch)
     checkNumber('learningRate', learningRate, 0, 1e6)
-    const { loss } = await this.#enqueue(() => this.#native.step(clips, batch, targets, learningRate))
-    return { loss }
+    const { loss, skipped, lossScale } = await this.#enqueue(() => this.#native.step(clips, batch, targets, learningRate))
+    return { loss, skipped, lossScale }
   }
 
   /** Gradients of the last step's loss alone, without weight decay, by tensor name. */
   gradients(): Promise<Map<string, Float32Array>> {
-    return this.#enqueue(async () => new Map(Object.entries(this.#native.gradients())))
+    return this.#enqueue(async () => new Map(Object.entries(await this.#native.gradients())))
   }
 
   /** Weights and running statistics as they are now, by tensor name. */
   weights(): Promise<Map<string, Float32Array>> {
-    return this.#enqueue(async () => new Map(Object.entries(this.#native.weights())))
+    return this.#enqueue(async () => new Map(Object.entries(await this.#native.weights())))
   }
 
   /** Frees the native memory when the running call has ended. */
@@ -132,7 +148,8 @@ export class Trainer {
 
 /**
  * A trainer that starts from a copy of a model's weights, which stay as they are, or from fresh ones for a network.
- * Throws ERR_ARGUMENT for an invalid option, ERR_MEMORY when the network is too large for this machine.
+ * Throws ERR_ARGUMENT for an invalid option, ERR_DEVICE with the reason when the device cannot be used, ERR_MEMORY when the network is too
+ * large for it.
  *
  * @example
  * const trainer = await createTrainer(Network.preset('tvn-1'), { classes: 10, seed: 1 })
@@ -148,6 +165,7 @@ export async function createTrainer(source: Network | WeightedNetwork, options: 
     dropout: true,
     precision: true,
     threads: true,
+    device: true,
     seed: true,
     task: true,
     classes: true,
@@ -159,7 +177,8 @@ export async function createTrainer(source: Network | WeightedNetwork, options: 
   const network = fresh ? source : source.network
   const task = checkOneOf('task', options.task ?? (fresh ? 'single-label' : source.task), tasks)
   const classes = checkCount('classes', fresh ? (options.classes ?? options.labels?.length) : source.labels.length, 1, 100_000)
-  checkOneOf('precision', options.precision ?? 'f32', ['f32'])
+  const device = checkDevice('device', options.device ?? 'cpu')
+  trainingPrecisionOn(device, options.precision)
   const seed = checkCount('seed', options.seed ?? 0, 0, Number.MAX_SAFE_INTEGER)
   const learningRate = checkNumber('learningRate', options.learningRate ?? defaultRecipe.learningRate, 0, 1e6)
   const settings = {
@@ -172,10 +191,11 @@ export async function createTrainer(source: Network | WeightedNetwork, options: 
     labelSmoothing: checkNumber('labelSmoothing', options.labelSmoothing ?? (task === 'multi-label' ? 0 : defaultRecipe.labelSmoothing), 0, 1),
     dropout: checkNumber('dropout', options.dropout ?? defaultRecipe.dropout, 0, 0.99),
   }
+  await requireDevice(device)
   const graph = network.graph({ classes })
   const weights = fresh ? await initialize(graph, Random.seeded(seed).fork('weights')) : source.weights
-  const trainer = await callNative(() => native().createTrainer(graph, Object.fromEntries(weights), settings))
-  return new Trainer(network, task, classes, learningRate, trainer)
+  const trainer = await callNative(() => native().createTrainer(graph, Object.fromEntries(weights), { ...settings, ...nativeDevice(device) }))
+  return new Trainer(network, task, classes, device, learningRate, trainer)
 }
 
 function checkWeighted(source: WeightedNetwork): void {

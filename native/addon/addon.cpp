@@ -12,6 +12,7 @@
 #include "addon/tensor_functions.h"
 #include "addon/trainer_object.h"
 #include "runtime/clip_loader.h"
+#include "runtime/cuda_backend.h"
 #include "runtime/measure.h"
 #include "runtime/memory.h"
 
@@ -75,6 +76,36 @@ Napi::Value load_clips_async(const Napi::CallbackInfo& info) {
       {});
 }
 
+/** cudaDevices() */
+Napi::Value cuda_devices_async(const Napi::CallbackInfo& info) {
+  return AsyncTask<CudaDevices>::start(
+      info.Env(), [setting = cuda_setting()] { return cuda_devices(setting); },
+      [](Napi::Env env, CudaDevices& found) -> Napi::Value {
+        Napi::Array list = Napi::Array::New(env);
+        bool emulated = false;
+        for (const TvnCudaDevice& from : found.devices) {
+          Napi::Object device = Napi::Object::New(env);
+          device.Set("name", from.name);
+          device.Set("capability", std::to_string(from.major) + "." + std::to_string(from.minor));
+          device.Set("multiprocessors", from.multiprocessors);
+          device.Set("memory", static_cast<double>(from.memory));
+          device.Set("driver", from.driver);
+          device.Set("runtime", from.runtime);
+          device.Set("cudnn", from.cudnn);
+          list.Set(list.Length(), device);
+          emulated |= from.emulated != 0;
+        }
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("available", found.absence == CudaAbsence::none);
+        result.Set("absence", cuda_absence_name(found.absence));
+        result.Set("reason", found.reason);
+        result.Set("emulated", emulated);
+        result.Set("devices", list);
+        return result;
+      },
+      {});
+}
+
 /** measurePeak(milliseconds, precision = "f32") */
 Napi::Value measure_peak_async(const Napi::CallbackInfo& info) {
   const int64_t milliseconds = whole(info[0], "milliseconds", 1, 60'000);
@@ -130,6 +161,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);
   exports.Set("opsHash", TVN_OPS_HASH);
   exports.Set("cpu", Napi::Function::New<cpu>(env));
+  exports.Set("cudaDevices", Napi::Function::New<cuda_devices_async>(env));
   exports.Set("createPlan", Napi::Function::New<PlanObject::create>(env));
   exports.Set("createTrainer", Napi::Function::New<TrainerObject::create>(env));
   exports.Set("createLayer", Napi::Function::New<LayerObject::create>(env));

@@ -243,4 +243,15 @@ Precision precision_argument(Napi::Value value) {
   return name == "bf16" ? Precision::bf16 : Precision::f32;
 }
 
+std::optional<int> gpu_argument(Napi::Value value) {
+  if (value.IsUndefined()) return std::nullopt;
+  if (!value.IsObject() || text(value.As<Napi::Object>(), "kind") != "cuda") bad_argument(value.Env(), "device.kind: expected cuda");
+  return static_cast<int>(whole(value.As<Napi::Object>(), "index", 0, 1023));
+}
+
+void require_half(Napi::Value precision) {
+  if (!precision.IsString() || precision.As<Napi::String>().Utf8Value() != "f16")
+    bad_argument(precision.Env(), "precision: expected f16 on a GPU");
+}
+
 }  // namespace tvn::addon

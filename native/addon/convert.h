@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,5 +58,10 @@ Isa isa_for(Napi::Env env);
 
 /** f32 or bf16. */
 Precision precision_argument(Napi::Value value);
+
+/** The index of the GPU that `{ kind: "cuda", index }` names; none where nothing is given: the CPU. */
+std::optional<int> gpu_argument(Napi::Value value);
+/** The only precision of a GPU: f16. */
+void require_half(Napi::Value precision);
 
 }  // namespace tvn::addon

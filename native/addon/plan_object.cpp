@@ -1,15 +1,27 @@
 #include "addon/plan_object.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "addon/async.h"
 #include "addon/convert.h"
+#include "addon/here.h"
 #include "addon/instance.h"
-#include "runtime/measure.h"
+#include "runtime/cpu_plan.h"
+#include "runtime/cuda_plan.h"
 #include "runtime/memory.h"
 
 namespace tvn::addon {
+namespace {
+
+Napi::Float64Array to_array(Napi::Env env, std::span<const double> values) {
+  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+}  // namespace
 
 Napi::Function PlanObject::define(Napi::Env env) {
   return DefineClass(env, "NativePlan",
@@ -24,25 +36,37 @@ PlanObject::PlanObject(const Napi::CallbackInfo& info) : ObjectWrap(info), plan_
 }
 
 Napi::Value PlanObject::create(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
   const Napi::Object options = object_argument(info, 2, "options");
-  PlanOptions plan_options{whole(options, "batch", 1, max_batch), static_cast<int>(whole(options, "threads", 1, max_threads)),
-                           isa_for(info.Env()), precision_argument(property(options, "precision"))};
+  const int64_t batch = whole(options, "batch", 1, max_batch);
+  const int threads = static_cast<int>(whole(options, "threads", 1, max_threads));
+  const Isa isa = isa_for(env);
+  const std::optional<int> gpu = gpu_argument(property(options, "device"));
+  const Napi::Value precision_value = property(options, "precision");
+  if (gpu) require_half(precision_value);
+  const Precision precision = gpu ? Precision::f32 : precision_argument(precision_value);
+  Tuning known;
   if (const Napi::Value tuning = property(options, "tuning"); !tuning.IsUndefined()) {
-    if (!tuning.IsObject()) bad_argument(info.Env(), "tuning: expected an object");
-    const Napi::Value known = property(tuning.As<Napi::Object>(), "known");
-    if (!known.IsObject()) bad_argument(info.Env(), "tuning.known: expected an object");
-    plan_options.tuning = {text_properties(known.As<Napi::Object>()), number(tuning.As<Napi::Object>(), "seconds", 0, 3600)};
+    if (!tuning.IsObject()) bad_argument(env, "tuning: expected an object");
+    const Napi::Value choices = property(tuning.As<Napi::Object>(), "known");
+    if (!choices.IsObject()) bad_argument(env, "tuning.known: expected an object");
+    known = {text_properties(choices.As<Napi::Object>()), number(tuning.As<Napi::Object>(), "seconds", 0, 3600)};
   }
   Graph graph = graph_argument(info, 0);
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Plan>>::start(
-      info.Env(),
-      [graph = std::move(graph), values = std::move(values), plan_options]() mutable {
-        return std::make_shared<Plan>(std::move(graph), std::move(values), plan_options);
+      env,
+      [=, graph = std::move(graph), values = std::move(values), known = std::move(known),
+       setting = cuda_setting()]() mutable -> std::shared_ptr<Plan> {
+        if (gpu)
+          return std::make_shared<CudaPlan>(require_cuda(setting, *gpu), std::move(graph), std::move(values),
+                                            CudaPlanOptions{*gpu, batch, all_passes, std::move(known)});
+        return std::make_shared<CpuPlan>(std::move(graph), std::move(values),
+                                         CpuPlanOptions{batch, threads, isa, precision, all_passes, band_limits(), std::move(known)});
       },
-      [](Napi::Env env, std::shared_ptr<Plan>& plan) -> Napi::Value {
-        instance(env).next_plan = std::move(plan);
-        return instance(env).plan_class.New({});
+      [](Napi::Env e, std::shared_ptr<Plan>& plan) -> Napi::Value {
+        instance(e).next_plan = std::move(plan);
+        return instance(e).plan_class.New({});
       },
       {});
 }
@@ -82,7 +106,7 @@ Napi::Value PlanObject::run_here(const Napi::CallbackInfo& info) {
   const auto clips = typed_array<uint8_t>(info.Env(), info[0], "clips", plan.clip_bytes());
   if (busy_) throw make_error(info.Env(), "ERR_BUSY", "the plan already runs");
   Napi::Float32Array logits = Napi::Float32Array::New(info.Env(), static_cast<size_t>(plan.logits_size()));
-  plan.run(clips.data(), logits.Data());
+  here(info.Env(), [&] { plan.run(clips.data(), logits.Data()); });
   return logits;
 }
 
@@ -95,16 +119,17 @@ Napi::Value PlanObject::measure(const Napi::CallbackInfo& info) {
   const auto clips = typed_array<uint8_t>(info.Env(), property(options, "clips"), "clips");
   if (clips.empty() || static_cast<int64_t>(clips.size()) % live(info.Env()).clip_bytes() != 0)
     bad_argument(info.Env(), "clips: expected a whole number of batches");
-  return AsyncTask<std::vector<double>>::start(
+  return AsyncTask<RunTimes>::start(
       info.Env(),
       [plan = plan_, copy = std::vector<uint8_t>(clips.begin(), clips.end()), measure_options]() mutable {
         measure_options.clips = copy;
-        return tvn::measure(*plan, measure_options);
+        return plan->measure(measure_options);
       },
-      [](Napi::Env env, std::vector<double>& ms) -> Napi::Value {
-        Napi::Float64Array array = Napi::Float64Array::New(env, ms.size());
-        std::copy(ms.begin(), ms.end(), array.Data());
-        return array;
+      [](Napi::Env env, RunTimes& times) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("ms", to_array(env, times.host));
+        if (!times.device.empty()) result.Set("deviceMs", to_array(env, times.device));
+        return result;
       },
       info.This().As<Napi::Object>(), begin(info.Env()));
 }
@@ -122,11 +147,7 @@ Napi::Value PlanObject::profile(const Napi::CallbackInfo& info) {
       },
       [runs, stages](Napi::Env env, std::vector<double>& ms) -> Napi::Value {
         Napi::Array list = Napi::Array::New(env, runs);
-        for (size_t i = 0; i < runs; i++) {
-          Napi::Float64Array array = Napi::Float64Array::New(env, stages);
-          std::copy_n(ms.begin() + static_cast<std::ptrdiff_t>(i * stages), stages, array.Data());
-          list.Set(static_cast<uint32_t>(i), array);
-        }
+        for (size_t i = 0; i < runs; i++) list.Set(static_cast<uint32_t>(i), to_array(env, std::span(ms).subspan(i * stages, stages)));
         return list;
       },
       info.This().As<Napi::Object>(), begin(info.Env()));
@@ -155,12 +176,12 @@ Napi::Value PlanObject::stages(const Napi::CallbackInfo& info) {
 Napi::Value PlanObject::choices(const Napi::CallbackInfo& info) { return text_object(info.Env(), live(info.Env()).choices()); }
 
 Napi::Value PlanObject::memory(const Napi::CallbackInfo& info) {
-  const Plan& plan = live(info.Env());
+  const PlanMemory bytes = live(info.Env()).memory();
   Napi::Object memory = Napi::Object::New(info.Env());
-  memory.Set("weights", static_cast<double>(plan.weight_bytes()));
-  memory.Set("arena", static_cast<double>(plan.layout().arena().size_bytes()));
-  memory.Set("activations", static_cast<double>(plan.layout().activation_bytes()));
-  memory.Set("scratch", static_cast<double>(plan.layout().scratch_bytes()));
+  memory.Set("weights", static_cast<double>(bytes.weights));
+  memory.Set("arena", static_cast<double>(bytes.arena));
+  memory.Set("activations", static_cast<double>(bytes.activations));
+  memory.Set("scratch", static_cast<double>(bytes.scratch));
   return memory;
 }
 

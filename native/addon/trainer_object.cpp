@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "addon/async.h"
 #include "addon/convert.h"
 #include "addon/instance.h"
+#include "runtime/cpu_trainer.h"
+#include "runtime/cuda_trainer.h"
 
 namespace tvn::addon {
 namespace {
@@ -45,12 +48,14 @@ TrainerObject::TrainerObject(const Napi::CallbackInfo& info) : ObjectWrap(info),
 
 Napi::Value TrainerObject::create(const Napi::CallbackInfo& info) {
   const TrainerOptions options = read_options(info.Env(), object_argument(info, 2, "options"));
+  const std::optional<int> gpu = gpu_argument(property(object_argument(info, 2, "options"), "device"));
   Graph graph = graph_argument(info, 0);
   ParameterValues values = parameters_argument(info, 1, graph);
   return AsyncTask<std::shared_ptr<Trainer>>::start(
       info.Env(),
-      [graph = std::move(graph), values = std::move(values), options]() mutable {
-        return std::make_shared<Trainer>(std::move(graph), std::move(values), options);
+      [graph = std::move(graph), values = std::move(values), options, gpu, setting = cuda_setting()]() mutable -> std::shared_ptr<Trainer> {
+        if (gpu) return std::make_shared<CudaTrainer>(require_cuda(setting, *gpu), *gpu, std::move(graph), values, options);
+        return std::make_shared<CpuTrainer>(std::move(graph), values, options);
       },
       [](Napi::Env env, std::shared_ptr<Trainer>& trainer) -> Napi::Value {
         instance(env).next_trainer = std::move(trainer);
@@ -61,7 +66,7 @@ Napi::Value TrainerObject::create(const Napi::CallbackInfo& info) {
 
 Trainer& TrainerObject::idle(Napi::Env env) const {
   if (!trainer_) throw make_error(env, "ERR_DISPOSED", "the trainer has been disposed");
-  if (busy_) throw make_error(env, "ERR_BUSY", "a training step is running");
+  if (busy_) throw make_error(env, "ERR_BUSY", "the trainer already runs");
   return *trainer_;
 }
 
@@ -78,7 +83,7 @@ Napi::Value TrainerObject::step(const Napi::CallbackInfo& info) {
   if (!std::isfinite(rate) || rate < 0) bad_argument(env, "learningRate: expected a number from 0");
 
   struct Outcome {
-    double loss = 0;
+    StepResult result;
     std::vector<float> logits;
   };
   busy_ = true;
@@ -86,35 +91,51 @@ Napi::Value TrainerObject::step(const Napi::CallbackInfo& info) {
       env,
       [trainer = trainer_, batch, rate, clips = std::vector<uint8_t>(clips.begin(), clips.end()),
        labels = std::vector<int32_t>(labels.begin(), labels.end())] {
-        Outcome outcome{0, std::vector<float>(static_cast<size_t>(batch * trainer->classes()))};
-        outcome.loss = trainer->step(clips.data(), batch, labels.data(), static_cast<float>(rate), outcome.logits.data());
+        Outcome outcome{{}, std::vector<float>(static_cast<size_t>(batch * trainer->classes()))};
+        outcome.result = trainer->step(clips.data(), batch, labels.data(), static_cast<float>(rate), outcome.logits.data());
         return outcome;
       },
       [](Napi::Env e, Outcome& outcome) -> Napi::Value {
         Napi::Object result = Napi::Object::New(e);
-        result.Set("loss", outcome.loss);
+        result.Set("loss", outcome.result.loss);
+        result.Set("skipped", outcome.result.skipped);
+        result.Set("lossScale", outcome.result.loss_scale);
         result.Set("logits", to_array(e, outcome.logits));
         return result;
       },
       info.This().As<Napi::Object>(), [this] { busy_ = false; });
 }
 
-Napi::Value TrainerObject::gradients(const Napi::CallbackInfo& info) {
-  const Trainer& trainer = idle(info.Env());
-  Napi::Object result = Napi::Object::New(info.Env());
-  for (size_t i = 0; i < trainer.parameters().size(); i++)
-    if (trainer.parameters()[i].trainable) result.Set(trainer.parameters()[i].name, to_array(info.Env(), trainer.gradient(i)));
-  return result;
+Napi::Value TrainerObject::read(const Napi::CallbackInfo& info, bool gradients) {
+  idle(info.Env());
+  busy_ = true;
+  using Values = std::vector<std::vector<float>>;  // by parameter; empty: not wanted
+  return AsyncTask<Values>::start(
+      info.Env(),
+      [trainer = trainer_, gradients] {
+        Values values(trainer->parameters().size());
+        for (size_t i = 0; i < values.size(); i++) {
+          const ParameterInfo& parameter = trainer->parameters()[i];
+          if (gradients && !parameter.trainable) continue;
+          values[i].resize(static_cast<size_t>(parameter.size));
+          trainer->read(i, gradients, values[i].data());
+        }
+        return values;
+      },
+      [trainer = trainer_](Napi::Env env, Values& values) -> Napi::Value {
+        Napi::Object result = Napi::Object::New(env);
+        for (size_t i = 0; i < values.size(); i++)
+          if (!values[i].empty()) result.Set(trainer->parameters()[i].name, to_array(env, values[i]));
+        return result;
+      },
+      info.This().As<Napi::Object>(), [this] { busy_ = false; });
 }
 
-Napi::Value TrainerObject::weights(const Napi::CallbackInfo& info) {
-  const Trainer& trainer = idle(info.Env());
-  Napi::Object result = Napi::Object::New(info.Env());
-  for (size_t i = 0; i < trainer.parameters().size(); i++) result.Set(trainer.parameters()[i].name, to_array(info.Env(), trainer.value(i)));
-  return result;
-}
+Napi::Value TrainerObject::gradients(const Napi::CallbackInfo& info) { return read(info, true); }
 
-/** A step in flight keeps the trainer until it ends. */
+Napi::Value TrainerObject::weights(const Napi::CallbackInfo& info) { return read(info, false); }
+
+/** A call in flight keeps the trainer until it ends. */
 void TrainerObject::dispose(const Napi::CallbackInfo&) { trainer_.reset(); }
 
 }  // namespace tvn::addon

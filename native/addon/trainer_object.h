@@ -19,11 +19,13 @@ class TrainerObject final : public Napi::ObjectWrap<TrainerObject> {
 
  private:
   Napi::Value step(const Napi::CallbackInfo& info);
+  /** Values or gradients by parameter's name. */
+  Napi::Value read(const Napi::CallbackInfo& info, bool gradients);
   Napi::Value gradients(const Napi::CallbackInfo& info);
   Napi::Value weights(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 
-  /** The trainer, neither disposed nor in the middle of a step. */
+  /** The trainer, neither disposed nor in the middle of a call. */
   Trainer& idle(Napi::Env env) const;
 
   std::shared_ptr<Trainer> trainer_;

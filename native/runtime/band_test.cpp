@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
 #include "test/run_plan.h"
@@ -60,13 +60,13 @@ TEST(Band, HasTheBitsOfWholeLayers) {
         return first;
       };
       for (const Precision precision : precisions) {
-        Plan whole(graph, builder.parameters(), {batch, 1, allowed_isa(), precision, all_passes, no_bands});
+        CpuPlan whole(graph, builder.parameters(), {batch, 1, allowed_isa(), precision, all_passes, no_bands});
         EXPECT_EQ(count_bands(whole), 0u);
         const auto want = run(whole);
         for (const size_t kib : {1, 7, 24, 60, 200})
           for (const int threads : {1, 2, 5}) {
             SCOPED_TRACE(testing::Message() << clip.h << " rows, batch " << batch << ", " << kib << " KiB, " << threads << " threads");
-            Plan plan(graph, builder.parameters(), {batch, threads, allowed_isa(), precision, all_passes, {0, kib << 10}});
+            CpuPlan plan(graph, builder.parameters(), {batch, threads, allowed_isa(), precision, all_passes, {0, kib << 10}});
             EXPECT_EQ(run(plan), want);
             for (const Stage& stage : plan.stages()) seen.insert(stage.name + ": " + stage.kernel);
           }
@@ -85,8 +85,8 @@ TEST(Band, SparesTheTensorsBetweenItsLayers) {
   test::Random random;
   test::GraphBuilder builder(random, {1, 2, 120, 120, 3});
   const Graph graph = builder.build(rows_network(builder));
-  Plan whole(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, no_bands});
-  Plan banded(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, {64 << 10, 900 << 10}});
+  CpuPlan whole(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, no_bands});
+  CpuPlan banded(graph, builder.parameters(), {1, 1, allowed_isa(), Precision::f32, all_passes, {64 << 10, 900 << 10}});
   EXPECT_EQ(banded.stages().front().name, "normalized ⇒ first ⇒ max ⇒ winograd");
   EXPECT_LT(4 * banded.layout().arena().size(), 3 * whole.layout().arena().size());
 }
@@ -95,7 +95,7 @@ TEST(Band, LeavesSmallTensorsAlone) {
   test::Random random;
   test::GraphBuilder builder(random, {1, 2, 24, 24, 3});
   const Graph graph = builder.build(rows_network(builder));
-  const Plan plan(graph, builder.parameters(), {1, 1, allowed_isa()});
+  const CpuPlan plan(graph, builder.parameters(), {1, 1, allowed_isa()});
   EXPECT_EQ(count_bands(plan), 0u);
 }
 

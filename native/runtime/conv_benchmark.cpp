@@ -1,3 +1,4 @@
+#include "core/buffer.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "kernels/conv/conv.h"

@@ -1,30 +1,8 @@
 #include "runtime/measure.h"
 
-#include <optional>
-
 #include "core/clock.h"
 
 namespace tvn {
-
-std::vector<double> measure(Plan& plan, const MeasureOptions& options) {
-  std::optional<PinnedThread> pinned;
-  if (options.core >= 0) {
-    plan.pool().pin(options.core);
-    pinned.emplace(options.core);
-  }
-  const size_t clip = static_cast<size_t>(plan.clip_bytes()), variants = options.clips.size() / clip;
-  Buffer<float> logits(static_cast<size_t>(plan.logits_size()));
-  std::vector<double> times(static_cast<size_t>(options.runs));
-  for (size_t i = 0; i < times.size(); i++) {
-    if (options.cold) plan.evict();
-    const auto begin = Clock::now();
-    plan.run(options.clips.data() + i % variants * clip, logits.data());
-    times[i] = ms_since(begin);
-  }
-  pinned.reset();
-  if (options.core >= 0) plan.pool().unpin();
-  return times;
-}
 
 /** Runs `steps` rounds of independent FMAs in registers and returns how many floating-point operations that were. */
 double fma_rounds_reference(int64_t steps);

@@ -1,26 +1,15 @@
-// The clock behind every latency figure, and the peak that every share of peak refers to.
+// The peak that every share of peak refers to, and single convolutions.
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "core/isa.h"
+#include "core/shape.h"
 #include "graph/op.h"
-#include "runtime/plan.h"
 
 namespace tvn {
-
-struct MeasureOptions {
-  int runs;
-  std::span<const uint8_t> clips;  // a whole number of batches, cycled through
-  bool cold;                       // evict the caches before each run
-  int core;                        // pin to this core and those after it (ThreadPool::pin); −1: leave the threads free
-};
-
-/** Milliseconds of each run, around Plan::run alone. */
-std::vector<double> measure(Plan& plan, const MeasureOptions& options);
 
 /** Peak of the calling thread in GFLOP/s, register-resident, for that level; the average. Throws Error("ERR_PRECISION"). */
 double measure_peak(Isa isa, double milliseconds, Precision precision = Precision::f32);

@@ -1,66 +1,52 @@
-// A Graph compiled for inference: fused, every op bound to a kernel, weights packed, memory laid out.
+// A Graph compiled for inference, on a CPU (cpu_plan.h) or a GPU (cuda_plan.h).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <string>
+#include <span>
 #include <vector>
 
-#include "core/buffer.h"
-#include "graph/graph.h"
-#include "graph/passes.h"
-#include "runtime/layout.h"
 #include "runtime/stage.h"
 #include "runtime/tuning.h"
 
 namespace tvn {
 
-struct PlanOptions {
-  int64_t batch;
-  int threads;
-  Isa isa;
-  Precision precision = Precision::f32;
-  PassSet passes = all_passes;
-  BandLimits bands = band_limits();
-  Tuning tuning = {};
+struct MeasureOptions {
+  int runs;
+  std::span<const uint8_t> clips;  // a whole number of batches, cycled through
+  bool cold;                       // evict the caches before each run; of a CPU only
+  int core;                        // pin to this core and those after it (ThreadPool::pin); −1: leave the threads free
 };
 
+/** Milliseconds of each run. */
+struct RunTimes {
+  std::vector<double> host;    // from the clips in the caller's memory to its logits
+  std::vector<double> device;  // of the kernels alone, by the device's own clock; empty where the host is the device
+};
+
+/** Bytes; of the arena, which is all but the weights, `activations` and `scratch` as Layout has them. */
+struct PlanMemory {
+  size_t weights, arena, activations, scratch;
+};
+
+/** One batch size, one call at a time. On a GPU, calls throw Error: ERR_MEMORY, ERR_DEVICE_LOST. */
 class Plan {
  public:
-  /** Throws Error: ERR_GRAPH_INVALID, ERR_MEMORY, ERR_PRECISION. The values are read here and not needed afterwards. */
-  Plan(Graph graph, ParameterValues values, const PlanOptions& options);
+  virtual ~Plan() = default;
 
-  int64_t clip_bytes() const { return options_.batch * program_.shape(program_.input).size(); }
-  int64_t logits_size() const { return options_.batch * program_.shape(program_.output).size(); }
+  virtual int64_t clip_bytes() const = 0;  // of a batch
+  virtual int64_t logits_size() const = 0;
 
   /** u8 [batch, T, H, W, 3] → logits [batch, classes]. */
-  void run(const uint8_t* clips, float* logits);
+  virtual void run(const uint8_t* clips, float* logits) = 0;
   /** The same; writes the milliseconds of each stage. */
-  void profile(const uint8_t* clips, double* stage_ms);
+  virtual void profile(const uint8_t* clips, double* stage_ms) = 0;
+  virtual RunTimes measure(const MeasureOptions& options) = 0;
 
-  const std::vector<Stage>& stages() const { return stages_; }
-  size_t weight_bytes() const { return weight_bytes_; }
-  const Layout& layout() const { return *layout_; }
+  virtual const std::vector<Stage>& stages() const = 0;
   /** What was known or found of how to cut the steps. */
-  const Choices& choices() const { return choices_; }
-  /** Evicts weights and activations from every cache. */
-  void evict() const;
-  ThreadPool& pool() { return pool_; }
-
- private:
-  std::vector<Operands> bind_parameters(const ParameterValues& values);
-  void pack(std::vector<Operands>& parameters);
-  void describe_steps(const Graph& before, const LayerOptions& how);
-
-  PlanOptions options_;
-  Program program_;
-  ThreadPool pool_;
-  Layers layers_;
-  std::vector<Buffer<float>> parameters_;  // those that are not packed
-  Choices choices_;
-  std::unique_ptr<Layout> layout_;
-  size_t weight_bytes_ = 0;
-  std::vector<Stage> stages_;
+  virtual const Choices& choices() const = 0;
+  virtual PlanMemory memory() const = 0;
 };
 
 }  // namespace tvn

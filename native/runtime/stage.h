@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct Stage {
   int64_t bytes;                     // of inputs, weights and outputs of a whole run
 };
 
+/** What follows from the nodes alone: name, ops, kind, shape and macs; of the kind, the node with the most of these has its say. */
+Stage describe_nodes(const Program& program, std::span<const int> nodes, int64_t batch);
+
+/** A step of the CPU's. */
 Stage describe(const Program& program, const Layers& layers, const Step& step, const LayerOptions& options);
+
+/** Of each stage, the ops that the graph before the passes had, in its order. */
+void sort_ops(std::vector<Stage>& stages, const Graph& before);
 
 }  // namespace tvn

@@ -1,4 +1,4 @@
-// Plan::run allocates nothing after the first run: every allocation of the engine is counted. The linker sends the calls of this
+// CpuPlan::run allocates nothing after the first run: every allocation of the engine is counted. The linker sends the calls of this
 // binary to the __wrap functions below (CMakeLists.txt).
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include <new>
 #include <set>
 
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
 
@@ -69,7 +69,7 @@ TEST(SteadyState, AllocatesNothing) {
     test::GraphBuilder builder(random, clip);
     const Graph graph = builder.build(network(builder));
     for (const int threads : {1, 2}) {
-      Plan plan(graph, builder.parameters(), {1, threads, allowed_isa()});
+      CpuPlan plan(graph, builder.parameters(), {1, threads, allowed_isa()});
       for (const Stage& stage : plan.stages()) kinds.insert(stage.kind);
       const auto clips = test::random_clips(random, graph, 1);
       std::vector<float> logits(static_cast<size_t>(plan.logits_size()));

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 #include "test/graphs.h"
 #include "test/run_graph.h"
 #include "test/run_plan.h"
@@ -80,8 +80,8 @@ class TuningTest : public testing::Test {
     graph_ = g.build(g.dense(g.mean(conv("last", conv("middle", strassen, 1, 1, 640, 640), 1, 1, 640, 96)), 96, 5));
   }
 
-  Plan plan(const Tuning& tuning, int threads = 1, int64_t batch = 1) const {
-    return Plan(graph_, builder_.parameters(), {batch, threads, allowed_isa(), Precision::f32, all_passes, {0, 300 << 10}, tuning});
+  CpuPlan plan(const Tuning& tuning, int threads = 1, int64_t batch = 1) const {
+    return CpuPlan(graph_, builder_.parameters(), {batch, threads, allowed_isa(), Precision::f32, all_passes, {0, 300 << 10}, tuning});
   }
 
   test::Random random_;
@@ -91,7 +91,7 @@ class TuningTest : public testing::Test {
 
 TEST_F(TuningTest, EveryWayHasTheSameBits) {
   const auto clips = test::random_clips(random_, graph_, 1);
-  Plan usual = plan({});
+  CpuPlan usual = plan({});
   EXPECT_TRUE(usual.choices().empty());
   const auto want = test::run_plan(usual, clips);
   std::set<std::string> cuts;
@@ -101,10 +101,10 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
       SCOPED_TRACE(testing::Message() << way << ", " << threads << " threads");
       Tuning tuning;
       for (int round = 0; round < 2; round++) {  // what the first cuts apart has ways of its own
-        const Plan so_far = plan(tuning, threads);
+        const CpuPlan so_far = plan(tuning, threads);
         for (const Stage& stage : so_far.stages()) tuning.known.try_emplace(stage.key, way);
       }
-      Plan other = plan(tuning, threads);
+      CpuPlan other = plan(tuning, threads);
       EXPECT_EQ(test::run_plan(other, clips), want);
       for (const Stage& stage : other.stages()) cuts.insert(stage.cut);
     }
@@ -116,47 +116,47 @@ TEST_F(TuningTest, EveryWayHasTheSameBits) {
 
 TEST_F(TuningTest, RemembersWhatItFound) {
   const auto clips = test::random_clips(random_, graph_, 1);
-  Plan usual = plan({}), searched = plan({{}, 0.3});
+  CpuPlan usual = plan({}), searched = plan({{}, 0.3});
   EXPECT_EQ(test::run_plan(searched, clips), test::run_plan(usual, clips));
   EXPECT_FALSE(searched.choices().empty());
-  const Plan again = plan({searched.choices(), 0});
+  const CpuPlan again = plan({searched.choices(), 0});
   EXPECT_EQ(again.choices(), searched.choices());
   for (size_t i = 0; i < again.stages().size(); i++) EXPECT_EQ(again.stages()[i].cut, searched.stages()[i].cut);
 }
 
 TEST_F(TuningTest, DoesNotTryWhatIsKnown) {
-  const Plan usual = plan({});
+  const CpuPlan usual = plan({});
   Choices known;
   for (const Stage& stage : usual.stages()) known[stage.key] = "usual";
   const auto begin = Clock::now();
-  const Plan again = plan({known, 3600});
+  const CpuPlan again = plan({known, 3600});
   EXPECT_LT(seconds_since(begin), 60);
   for (const auto& [key, way] : again.choices()) EXPECT_EQ(way, "usual") << key;
 }
 
 TEST_F(TuningTest, ChoicesHoldForAnyBatch) {
-  const Plan one = plan({});
+  const CpuPlan one = plan({});
   Choices known;
   for (const Stage& stage : one.stages()) known[stage.key] = "apart";
-  const Plan one_apart = plan({known, 0}), three_apart = plan({known, 0}, 1, 3);
+  const CpuPlan one_apart = plan({known, 0}), three_apart = plan({known, 0}, 1, 3);
   ASSERT_EQ(one_apart.stages().size(), three_apart.stages().size());
   EXPECT_GT(one_apart.stages().size(), one.stages().size());
 }
 
 TEST_F(TuningTest, AChoiceIsForItsStepAlone) {
-  const Plan usual = plan({});
+  const CpuPlan usual = plan({});
   for (const Stage& stage : usual.stages()) {
     const bool band = stage.key.find("⇒") != std::string::npos;
-    const Plan other = plan({{{stage.key, band ? "half the rows" : "smaller blocks"}}, 0});
+    const CpuPlan other = plan({{{stage.key, band ? "half the rows" : "smaller blocks"}}, 0});
     for (const Stage& seen : other.stages()) EXPECT_TRUE(seen.cut.empty() || seen.key == stage.key) << seen.key << " for " << stage.key;
-    const Plan two_threads = plan({{{stage.key, "smaller blocks"}}, 0}, 2);
+    const CpuPlan two_threads = plan({{{stage.key, "smaller blocks"}}, 0}, 2);
     for (const Stage& seen : two_threads.stages()) EXPECT_EQ(seen.cut, "") << seen.key;
   }
 }
 
 TEST_F(TuningTest, WhatThereWasNoTimeForIsNotKnown) {
   EXPECT_TRUE(plan({{}, 1e-9}).choices().empty());
-  const Plan searched = plan({{}, 10});
+  const CpuPlan searched = plan({{}, 10});
   size_t bands = 0;
   for (const Stage& stage : searched.stages()) bands += stage.key.find("⇒") != std::string::npos;
   if (allowed_isa() < Isa::avx2) return;  // the reference kernels have one way

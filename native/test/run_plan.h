@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 
 namespace tvn::test {
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { allContenders, isMeant, nameOf, parseWords } from '../../bench/contenders.js'
+import { allContenders, deviceContenders, isMeant, nameOf, parseWords } from '../../bench/contenders.js'
 import type { NetworkRow } from '../../bench/networks.js'
 import { docsTable, newestResult, tableInDocs } from '../../bench/results.js'
 import { markdownTable, networkTable } from '../../bench/table.js'
@@ -41,6 +41,14 @@ describe('tables of the benchmark', () => {
 
   it('has the same cells in Markdown', () => {
     expect(markdownTable(rows).split('\n')[2]).to.equal('| tvn-1 | tvn | f32 | 1 | 32.0 | 31.0–33.0 | 0.80 | 1.75× | 9.00× |')
+  })
+
+  it('name the GPU in place of threads, and have no floor for it', () => {
+    const lines = networkTable([row({}, 32), row({ precision: 'f16', device: 'cuda', floorMs: null, overFloor: null }, 0.5)]).split('\n')
+    expect(lines[3]).to.match(/^tvn-1 +tvn +f16 +cuda +0\.50 +-0\.50–1\.50 *$/)
+    const names = deviceContenders('cuda:1').map(nameOf)
+    expect(names.slice(0, 2)).to.deep.equal(['tvn-1 tvn f32 1 thread', 'tvn-1 tvn f16 cuda:1'])
+    expect(names.filter((name) => name.includes('training-step')).length).to.be.above(2)
   })
 
   it('docs/performance.md shows the newest result: npm run bench:table', () => expect(tableInDocs()).to.equal(docsTable(newestResult())))

@@ -111,7 +111,7 @@ describe('tvn', () => {
       true,
     )
     expect(code).to.equal(report.checks.every(({ ok }: { ok: boolean }) => ok) ? 0 : 1)
-    expect(report.cuda).to.have.keys('available', 'reason')
+    expect(report.cuda).to.have.keys('available', 'reason', 'emulated', 'devices', 'cudnn')
     expect(report.cpu.features).to.be.an('array')
   })
 })

@@ -76,6 +76,7 @@ describe('progress', () => {
     expect(progressLine({ phase: 'train', done: 50, total: 200, loss: 1.23456 }, 10)).to.equal(
       'training                █████···············  50/200  loss 1.235  30 s left',
     )
+    expect(progressLine({ phase: 'train', done: 50, total: 200, loss: 1.23456, skipped: 3 }, 10)).to.match(/ 50\/200 {2}loss 1\.235 {2}3 skipped {2}30 s left$/)
     expect(progressLine({ phase: 'decode', done: 7, total: 7 }, 63)).to.match(/^decoding videos .* 7\/7 {2}in 1 min 3 s$/)
     expect(progressLine({ phase: 'evaluate', done: 0, total: 0 }, 0)).to.include('████████████████████')
   })

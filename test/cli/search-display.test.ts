@@ -147,7 +147,21 @@ describe('search display', () => {
   })
 
   it("tells a child's parent and mutations", () => {
-    const child = { id: 7, parent: 3, mutations: ['filters[1]', 'head'], params: 10, macs: 10, reason: null, latency, fitness: 0.1234, state: 'complete' }
+    const child = {
+      id: 7,
+      parent: 3,
+      mutations: ['filters[1]', 'head'],
+      params: 10,
+      macs: 10,
+      reason: null,
+      latency,
+      fitness: 0.1234,
+      state: 'complete',
+      iterations: 9,
+    }
     expect(trialLine(child as unknown as Trial)).to.match(/^trial 7 .*12\.3 %.*from 3: filters\[1\], head$/)
+    expect(trialLine({ ...child, skipped: 2 } as unknown as Trial), 'what a GPU left out is told').to.match(/head {2}2 of 9 steps skipped$/)
+    const both = { ...latency, p90: 0.5, elsewhere: [{ ...latency, p90: 2 }] }
+    expect(trialLine({ ...child, latency: both } as unknown as Trial)).to.include('p90 0.500 ms and 2.00 ms')
   })
 })

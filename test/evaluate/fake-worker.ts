@@ -5,7 +5,22 @@ import { TvnError } from '../../lib/errors.js'
 import { serve, type TaskContext } from '../../lib/evaluate/serve.js'
 
 interface FakeTask {
-  readonly act: 'echo' | 'throw' | 'diverge' | 'disk-full' | 'segfault' | 'exit' | 'hang' | 'spin' | 'memory' | 'killed-once' | 'killed' | 'work' | 'stamp'
+  readonly act:
+    | 'echo'
+    | 'throw'
+    | 'diverge'
+    | 'disk-full'
+    | 'gpu-lost'
+    | 'gpu-gone'
+    | 'segfault'
+    | 'exit'
+    | 'hang'
+    | 'spin'
+    | 'memory'
+    | 'killed-once'
+    | 'killed'
+    | 'work'
+    | 'stamp'
   readonly file?: string
   readonly value?: unknown
 }
@@ -23,6 +38,10 @@ serve((setup: unknown) => {
         throw new TvnError('ERR_DIVERGED', 'loss NaN at iteration 3')
       case 'disk-full':
         throw new TvnError('ERR_FILE', 'weights: no space left on the disk')
+      case 'gpu-lost':
+        throw new TvnError('ERR_DEVICE_LOST', 'the GPU fell off the bus')
+      case 'gpu-gone':
+        throw new TvnError('ERR_DEVICE', 'no GPU is there')
       case 'segfault':
         process.stderr.write('kernel: bad address\n')
         process.kill(process.pid, 'SIGSEGV')

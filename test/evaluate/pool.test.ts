@@ -55,6 +55,18 @@ describe('worker pool', function () {
     expect(await reason('echo')).to.match(/^ok: /)
   })
 
+  it('holds nothing against a network when the GPU fails, or is gone: the task rejects', async () => {
+    make()
+    for (const [act, message] of [
+      ['gpu-lost', 'the GPU fell off the bus'],
+      ['gpu-gone', 'no GPU is there'],
+    ] as const) {
+      const error: unknown = await reason(act).catch((thrown: unknown) => thrown)
+      expect(error).to.be.instanceOf(TvnError).and.include({ code: 'ERR_DEVICE_LOST', message })
+    }
+    expect(await reason('echo')).to.match(/^ok: /)
+  })
+
   it('holds nothing against a network when the disk is full: the task rejects, and the worker works on', async () => {
     make()
     const error: unknown = await reason('disk-full').catch((thrown: unknown) => thrown)

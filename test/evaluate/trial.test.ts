@@ -79,6 +79,15 @@ describe('reasons', () => {
     expect(latencyReason(unlimited), 'no limit').to.equal(undefined)
   })
 
+  it('are those of the device on which the limits fail', () => {
+    const limits = ['p90<1ms@99%@cuda']
+    const on = (device: 'cpu' | 'cuda', verdict: 'meets' | 'fails' | 'uncertain') => ({ ...latency, device, ...(device === 'cuda' && { limits }), verdict })
+    expect(latencyReason({ ...on('cpu', 'meets'), elsewhere: [on('cuda', 'meets')] })).to.equal(undefined)
+    expect(latencyReason({ ...on('cpu', 'meets'), elsewhere: [on('cuda', 'fails')] })).to.equal('latency: p90 0.500 ms, limit p90<1ms@99%@cuda')
+    expect(latencyReason({ ...on('cpu', 'uncertain'), elsewhere: [on('cuda', 'fails')] })).to.match(/^latency: .*@cuda$/)
+    expect(latencyReason({ ...on('cpu', 'uncertain'), elsewhere: [on('cuda', 'meets')] })).to.match(/^latency too noisy to say: .*, limit p90<1ms@99%$/)
+  })
+
   it('have a category to count them by', () => {
     expect([parametersReason(3, 2) as string, 'latency too noisy to say: p90', 'crashed'].map(reasonCategory)).to.deep.equal([
       'parameters',

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { TvnError } from '../../lib/errors.js'
-import { formatLimit, parseLimit } from '../../lib/latency/limit.js'
+import { formatLimit, limitsByDevice, parseLimit } from '../../lib/latency/limit.js'
 
 const blank = fc.constantFrom('', ' ', '  ')
 const numbers = fc.record({
@@ -93,8 +93,27 @@ describe('latency limits', () => {
     expect(() => parseLimit(undefined as never)).to.throw(TvnError, /a text like p90<5ms@99%/)
   })
 
-  it('says that cuda is not available', () => {
-    expect(() => parseLimit('p90<1ms@cuda')).to.throw(TvnError, /cuda are not available/)
-    expect(() => parseLimit('p90<1ms@99%@cuda:1')).to.throw(TvnError, /cuda:1 are not available/)
+  it('names a device, by default the CPU or the one that is said', () => {
+    expect(parseLimit('p90<1ms@cuda')).to.deep.equal({ percentile: 90, milliseconds: 1, confidence: 99, device: 'cuda' })
+    expect(parseLimit('p90 < 1ms @99% @cuda:1').device).to.equal('cuda:1')
+    expect(parseLimit('p90<1ms@cuda:0').device, 'the first GPU has one name').to.equal('cuda')
+    expect(parseLimit('p90<1ms', 'cuda:1').device).to.equal('cuda:1')
+    expect(parseLimit('p90<1ms@cpu', 'cuda').device).to.equal('cpu')
+    expect(formatLimit(parseLimit('<1ms@cuda:2'))).to.equal('p90<1ms@99%@cuda:2')
+    expect(formatLimit(parseLimit('<1ms', 'cuda'))).to.equal('p90<1ms@99%@cuda')
+    expect(formatLimit(parseLimit('<1ms@cpu', 'cuda'))).to.equal('p90<1ms@99%')
+    for (const text of ['p90<1ms@cuda:', 'p90<1ms@cuda:x', 'p90<1ms@cuda:1234', 'p90<1ms@cuda@99%', 'p90<1ms@gpu', 'p90<1ms@cpu:0'])
+      expect(() => parseLimit(text), text)
+        .to.throw(TvnError)
+        .with.property('code', 'ERR_LIMIT_INVALID')
+    expect(() => formatLimit({ percentile: 90, milliseconds: 1, confidence: 99, device: 'gpu' as never })).to.throw(TvnError, /device must be 'cpu', 'cuda'/)
+  })
+
+  it('are measured device by device, in the order in which they name them', () => {
+    expect([...limitsByDevice(['p90<1ms@99%@cuda', 'p90<9ms@99%', 'p50<0.5ms@99%@cuda'], 'cpu')]).to.deep.equal([
+      ['cuda', ['p90<1ms@99%@cuda', 'p50<0.5ms@99%@cuda']],
+      ['cpu', ['p90<9ms@99%']],
+    ])
+    expect([...limitsByDevice([], 'cuda:1')]).to.deep.equal([['cuda:1', []]])
   })
 })

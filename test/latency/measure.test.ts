@@ -36,7 +36,7 @@ function fake(
         calls.push(options)
         const times = Float64Array.from({ length: options.runs }, () => time(runs++, options.cold) - overhead)
         seconds += times.reduce((sum, t) => sum + t, 0) / 1000
-        return times
+        return { ms: times }
       },
     },
     environment: { now: () => seconds, sleep: async (s) => (slept.push(s), (seconds += s)), machine: () => 'm' },

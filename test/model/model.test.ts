@@ -85,8 +85,9 @@ describe('model', () => {
   for (const [option, value] of [
     ['threads', 0],
     ['threads', 1.5],
-    ['precision', 'f16'],
+    ['precision', 'f8'],
     ['device', 'gpu'],
+    ['device', 'cuda:'],
   ] as const) {
     it(`refuses ${option} ${value} when it is loaded`, async () => {
       const error = await refusal(() => loadModel(path, { [option]: value }))

@@ -36,6 +36,7 @@ export const sampleNetwork = Network.parse({
 export function latencyOf(network: unknown, limits: readonly string[]): LatencyReport {
   const p90 = Number.parseInt(Network.parse(network).hash().slice(0, 4), 16) / 65536 / 0.8 // one in five is above 1 ms
   return {
+    device: 'cpu',
     p50: p90,
     p90,
     p99: p90,

@@ -110,6 +110,19 @@ describe('search settings', () => {
     expect((await studyOptions({ frames: 16 })).space.stream.frames).to.deep.equal([16])
   })
 
+  it('give limits that name no device the one that networks are trained on', async () => {
+    const limitsOf = async (settings: Parameters<typeof studyOptions>[0]) => (await studyOptions(settings)).limits
+    expect(await limitsOf({})).to.deep.equal(['p90<0.5ms@99%'])
+    expect(await limitsOf({ device: 'cuda' })).to.deep.equal(['p90<0.5ms@99%@cuda'])
+    expect(await limitsOf({ device: 'cuda:1', limits: ['p90<1ms', 'p50<9ms@cpu', '<2ms@cuda:0'] })).to.deep.equal([
+      'p90<1ms@99%@cuda:1',
+      'p50<9ms@99%',
+      'p90<2ms@99%@cuda',
+    ])
+    expect(await limitsOf({ limits: ['p90<1ms', 'p90<1ms@cuda'] })).to.deep.equal(['p90<1ms@99%', 'p90<1ms@99%@cuda'])
+    expect((await studyOptions({ device: 'cuda:0' as never })).device).to.equal('cuda')
+  })
+
   const bad: [string, Parameters<typeof studyOptions>[0], RegExp][] = [
     ['no trials', { trials: 0 }, /trials/],
     ['half a trial', { trials: 1.5 }, /trials/],
@@ -119,6 +132,7 @@ describe('search settings', () => {
     ['a space that is none', { space: 'tiny' }, /tiny/],
     ['a negative seed', { seed: -1 }, /seed/],
     ['no workers', { workers: 0 }, /workers/],
+    ['a device that is none', { device: 'gpu' as never }, /device must be 'cpu', 'cuda'/],
     ['more frames than there can be', { frames: 1000 }, /frames/],
   ]
   for (const [what, settings, message] of bad) {
@@ -165,6 +179,6 @@ describe('pre-flight', () => {
     )
   })
 
-  const latency = latencyOf(sampleNetwork, [])
+  const { limits: _, ...latency } = latencyOf(sampleNetwork, [])
   const slow = (verdict: Verdict) => ({ ...latency, verdict })
 })

@@ -15,6 +15,7 @@ import { network } from '../data/colours.js'
 import { record } from './study-record.js'
 
 const latency = {
+  device: 'cpu',
   p50: 0.1,
   p90: 0.2,
   p99: 0.3,

@@ -16,6 +16,7 @@ export const record: StudyRecord = {
   tournament: 2,
   seed: 3,
   workers: 1,
+  device: 'cpu',
   limits: ['p90<1ms@99%'],
   maxParams: 100_000,
   iterations: 10,

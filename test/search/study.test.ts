@@ -28,7 +28,7 @@ const clock = () => performance.now() / 1000
 
 async function go(study: Study, fake: FakeOptions = {}) {
   const pool = fakePool(fake)
-  const steps = { study, pool, folder: runFolder('/nowhere'), classes: 10, machine: record.machine.id, onProgress: () => {} }
+  const steps = { study, pool, folder: runFolder('/nowhere'), classes: 10, machines: new Set([record.machine.id]), onProgress: () => {} }
   await runTrials(steps)
   await deliver(steps)
   return pool
@@ -111,7 +111,7 @@ describe('study', () => {
       const study = new Study(storage, clock)
       expect(study.state.trials[0]?.state).to.equal('measured')
       const pool = fakePool()
-      await runTrials({ study, pool, folder: runFolder('/nowhere'), classes: 10, machine, onProgress: () => {} })
+      await runTrials({ study, pool, folder: runFolder('/nowhere'), classes: 10, machines: new Set([machine]), onProgress: () => {} })
       expect(pool.tasks.includes('measure trial-0')).to.equal(again)
     }
   })
@@ -165,9 +165,9 @@ describe('study', () => {
       storage.append({ kind: 'created', record }, 0)
       const study = new Study(storage, clock)
       const steps = { study, folder: runFolder('/nowhere'), classes: 10, onProgress: () => {} }
-      await runTrials({ ...steps, pool: fakePool(), machine: record.machine.id })
+      await runTrials({ ...steps, pool: fakePool(), machines: new Set([record.machine.id]) })
       const pool = fakePool()
-      await deliver({ ...steps, pool, machine })
+      await deliver({ ...steps, pool, machines: new Set([machine]) })
       expect(pool.tasks).to.deep.equal(tasks)
     }
   })

@@ -150,7 +150,7 @@ describe('from videos to predictions', () => {
       expect(trained.code, trained.stderr).to.equal(0)
       expect(trained.stderr).to.match(/1 video was left out:\n {2}.*broken\.mp4: not a video/)
       const report = JSON.parse(trained.stdout)
-      expect(report).to.have.keys('model', 'history', 'metrics')
+      expect(report).to.have.keys('model', 'history', 'skipped', 'metrics')
       expect(report.metrics.top1).to.equal(1)
       // the same seed as the library's call above: the same weights
       expect((await readModel(out)).weights).to.deep.equal((await readModel(model)).weights)

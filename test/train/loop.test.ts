@@ -78,6 +78,61 @@ describe('training loop', () => {
     expect((await refusal(broken)).code).to.equal('ERR_FILE')
   })
 
+  it('counts steps that were skipped, whose losses are left out where they are not finite', async () => {
+    const skipped = [1, 4, 5]
+    let i = 0
+    const step = async () => ({ loss: i === 4 ? Number.NaN : i, skipped: skipped.includes(i++), lossScale: 1 })
+    const seen: TrainingProgress[] = []
+    const history = await trainingLoop({ step }, async () => batch, { iterations: 7, learningRate: 1, onProgress: (progress) => seen.push(progress) })
+    expect(history.map((entry) => entry.skipped)).to.deep.equal([0, 1, 0, 0, 1, 1, 0])
+    expect(history.map(({ loss }) => loss)).to.deep.equal([0, 1, 2, 3, Number.NaN, 5, 6])
+    expect(seen.map((progress) => progress.skipped)).to.deep.equal([0, 1, 1, 1, 2, 3, 3])
+    expect(
+      seen.map(({ loss }) => loss),
+      'the last one that was finite',
+    ).to.deep.equal([0, 1, 2, 3, 3, 5, 6])
+    expect(
+      (
+        await trainingLoop(
+          scripted(() => 1),
+          async () => batch,
+          { iterations: 1, learningRate: 1 },
+        )
+      )[0]?.skipped,
+      'of a trainer that skips none',
+    ).to.equal(0)
+  })
+
+  it('ends with ERR_DIVERGED when 32 steps in a row are skipped, and not for fewer', async () => {
+    const run = async (skips: (i: number) => boolean) => {
+      let i = 0
+      const step = async () => ({ loss: Number.POSITIVE_INFINITY, skipped: skips(i++), lossScale: 1 })
+      return trainingLoop({ step: async () => ({ ...(await step()), ...(skips(i - 1) ? {} : { loss: 1 }) }) }, async () => batch, {
+        iterations: 100,
+        learningRate: 1,
+      })
+    }
+    const error = await refusal(run((i) => i >= 10))
+    expect([error.code, error.message]).to.deep.equal([
+      'ERR_DIVERGED',
+      'the training diverged: the gradients of 32 steps in a row were not finite, up to iteration 42 of 100',
+    ])
+    expect((await run((i) => i % 32 !== 31)).reduce((sum, { skipped }) => sum + skipped, 0)).to.equal(97)
+  })
+
+  it('tells of every entry of the history before it goes on', async () => {
+    const entries: number[] = []
+    const { step, rates } = scripted(() => 1)
+    const onEntry = async ({ iteration }: { iteration: number }) => {
+      await sleep(1)
+      expect(rates).to.have.length(iteration)
+      entries.push(iteration)
+    }
+    await trainingLoop({ step }, async () => batch, { iterations: 250, learningRate: 1, onEntry })
+    expect(entries.slice(0, 3)).to.deep.equal([3, 6, 9])
+    expect(entries.at(-1)).to.equal(250)
+  })
+
   it('waits at the gate before every iteration', async () => {
     const { step, rates } = scripted(() => 1)
     let open = (): void => {}

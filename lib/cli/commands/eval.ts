@@ -6,7 +6,7 @@ import { evaluateModel } from '../../train/evaluate-model.js'
 import { defineCommand, value, withDefault } from '../command.js'
 import { metricsText, warnQuarantined } from '../metrics-text.js'
 import { showProgress } from '../progress.js'
-import { dataOption, modelOption, precisionOption, threadsOption } from '../shared-options.js'
+import { dataOption, deviceOption, modelOption, precisionOption, threadsOption } from '../shared-options.js'
 import { oneOf } from '../values.js'
 
 export const command = defineCommand({
@@ -17,12 +17,13 @@ export const command = defineCommand({
     model: modelOption,
     data: dataOption,
     split: withDefault(value('SPLIT', 'train, val or test', oneOf(...splits)), 'test'),
+    device: deviceOption,
     precision: precisionOption,
     threads: threadsOption,
   },
   async run({ options, output, signal }) {
-    const { data, split, precision, threads } = options
-    using model = await loadModel(options.model, { precision, threads })
+    const { data, split, device, precision, threads } = options
+    using model = await loadModel(options.model, { device, precision, threads })
     const onProgress = showProgress(output)
     const dataset = await prepareDataset(await openDataset(data, { only: split, signal, onProgress }), { signal, onProgress })
     const metrics = await evaluateModel(model, dataset, split, { signal, onProgress: (progress) => onProgress({ phase: 'evaluate', ...progress }) })

@@ -2,7 +2,7 @@ import { TvnError } from '../../errors.js'
 import { type Classification, loadModel, type Model } from '../../model/model.js'
 import { formatMilliseconds } from '../../text-table.js'
 import { defineCommand, value, withDefault } from '../command.js'
-import { modelOption, precisionOption, threadsOption } from '../shared-options.js'
+import { deviceOption, modelOption, precisionOption, threadsOption } from '../shared-options.js'
 import { count } from '../values.js'
 
 type Result = { readonly file: string } & (Classification | { readonly error: string })
@@ -15,12 +15,13 @@ export const command = defineCommand({
   options: {
     model: modelOption,
     top: withDefault(value('N', 'classes to show, best first', count(1)), 5),
+    device: deviceOption,
     precision: precisionOption,
     threads: threadsOption,
   },
   async run({ options, operands: files, output, signal }) {
-    const { top, precision, threads } = options
-    using model = await loadModel(options.model, { precision, threads })
+    const { top, device, precision, threads } = options
+    using model = await loadModel(options.model, { device, precision, threads })
     const results: Result[] = []
     for (const [i, file] of files.entries()) {
       output.progress(`classifying ${i + 1}/${files.length}  ${file}`)

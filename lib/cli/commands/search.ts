@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { TvnError } from '../../errors.js'
-import { formatLimit, parseLimit } from '../../latency/limit.js'
+import { parseLimit } from '../../latency/limit.js'
+import { reportsOf } from '../../latency/measure.js'
 import { diagram } from '../../network/diagram.js'
 import { Network } from '../../network/network.js'
 import { program } from '../../program.js'
@@ -13,7 +14,7 @@ import { defineCommand, repeatable, value } from '../command.js'
 import { showSearch } from '../display/search-display.js'
 import { metricsText } from '../metrics-text.js'
 import { timeText } from '../progress.js'
-import { count, duration, oneOf, text } from '../values.js'
+import { count, device, duration, oneOf, text } from '../values.js'
 
 const shown = (about: string, initial: string | number) => `${about} (default: ${initial})`
 
@@ -24,6 +25,7 @@ export const command = defineCommand({
     'tvn search',
     "tvn search --data videos --limit 'p90<1ms'",
     "tvn search --data videos --limit 'p90<20ms' --max-params 2M --space full --trials 200",
+    "tvn search --data videos --device cuda --limit 'p90<1ms' --limit 'p90<20ms@cpu'",
     'tvn search --resume runs/2026-11-25-demo-small',
   ],
   options: {
@@ -41,8 +43,12 @@ export const command = defineCommand({
     tournament: value('N', 'evolution: how many compete to become the parent (default: the root of twice the population)', count(1, 1_000_000)),
     seed: value('S', shown('seed of every random choice', defaults.seed), count(0)),
     workers: value('W', shown('trials at the same time', defaults.workers), count(1, 256)),
+    device: value('D', shown('where networks are trained, and where limits hold that name no device: cpu, cuda or cuda:<number>', 'cpu'), device),
     limit: repeatable(
-      value('L', shown('latency limit, p<percentile> < <number>ms [@<confidence>%]', defaults.limits.join(' ')), (given) => formatLimit(parseLimit(given))),
+      value('L', shown('latency limit, p<percentile> < <number>ms [@<confidence>%] [@cpu|@cuda[:i]]', defaults.limits.join(' ')), (given) => {
+        parseLimit(given) // its device is found out when --device is known
+        return given
+      }),
     ),
     maxParams: value('N', shown('most parameters', formatCount(defaults.maxParams)), count(1)),
     frames: value('N', 'every network takes so many frames (default: the space decides)', count(1, 128)),
@@ -107,12 +113,15 @@ function summary(report: Report, folder: string, classes: number, style: (style:
   )
   const network = Network.parse(trials[best.trial]?.network)
   const test = best.test ? metricsText(best.test, 'test') : 'no test split'
-  const { verdict, limits, p50, p90, p99 } = best.latency
+  const latencies = reportsOf(best.latency).map(({ device: on, verdict, limits, p50, p90, p99 }) => {
+    const figures = `p50 ${formatMilliseconds(p50)}, p90 ${formatMilliseconds(p90)}, p99 ${formatMilliseconds(p99)}`
+    return `latency ${figures} on ${on === 'cpu' ? 'one core' : on}${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`
+  })
   return [
     `${trials.length} trials in ${timeText(elapsedSeconds)}: ${counts.complete} trained, ${counts.rejected} rejected, ${counts.failed} failed`,
     `${style('bold', 'accuracy/latency front')} (validation, ${report.trials[best.trial]?.iterations} steps)\n${table}`,
     `${style('bold', 'best network')} (trial ${best.trial}, trained on to ${best.iterations} steps)\n${diagram(network, { classes })}`,
-    `latency p50 ${formatMilliseconds(p50)}, p90 ${formatMilliseconds(p90)}, p99 ${formatMilliseconds(p99)} on one core${verdict ? `: ${verdict} ${limits?.join(' and ')}` : ''}`,
+    latencies.join('\n'),
     test,
     `model   ${path.join(folder, best.model)}\nreport  ${path.join(folder, 'report.json')}\n\ntry it: ${program} predict VIDEO --model ${path.join(folder, best.model)}`,
   ].join('\n\n')

@@ -1,8 +1,8 @@
 import { train } from '../../train/train.js'
-import { defineCommand, required, value, withDefault } from '../command.js'
+import { defineCommand, required, value } from '../command.js'
 import { metricsText, warnQuarantined } from '../metrics-text.js'
 import { showProgress } from '../progress.js'
-import { dataOption, seedOption, threadsOption } from '../shared-options.js'
+import { dataOption, deviceOption, seedOption, threadsOption } from '../shared-options.js'
 import { count, oneOf, text } from '../values.js'
 
 export const command = defineCommand({
@@ -19,16 +19,18 @@ export const command = defineCommand({
     epochs: value('N', 'passes over the training videos', count(1, 1_000_000)),
     iterations: value('N', 'batches to train on (default: 2000)', count(1, 1_000_000_000)),
     initFrom: value('FILE', 'model file whose weights are the start wherever name and shape agree', text),
-    precision: withDefault(value('P', 'arithmetic: f32', oneOf('f32')), 'f32'),
+    device: deviceOption,
+    precision: value('P', "arithmetic: the device's, f32 on the cpu, f16 on cuda", oneOf('f32', 'f16')),
     threads: threadsOption,
     seed: seedOption,
   },
   async run({ options, output, signal }) {
-    const { model, history, metrics, quarantined } = await train({ ...options, signal, onProgress: showProgress(output) })
+    const { model, history, skipped, metrics, quarantined } = await train({ ...options, signal, onProgress: showProgress(output) })
     model.dispose()
     warnQuarantined(output, quarantined)
+    if (skipped > 0) output.warn(`${skipped} of ${history.at(-1)?.iteration} steps were skipped: a gradient was not finite in half precision`)
     output.result(
-      { model: options.out, history, metrics: metrics ?? null },
+      { model: options.out, history, skipped, metrics: metrics ?? null },
       () => `${metrics ? `${metricsText(metrics, metrics.split)}\n\n` : ''}model written to ${options.out}`,
     )
   },

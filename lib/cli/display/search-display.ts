@@ -1,5 +1,6 @@
 import { reasonCategory } from '../../evaluate/constraints.js'
 import type { StageProgress } from '../../evaluate/messages.js'
+import { reportsOf } from '../../latency/measure.js'
 import type { SearchProgress } from '../../search/search.js'
 import type { StudyState } from '../../search/state.js'
 import { byFitness, isComplete, isFinal, type Trial } from '../../search/trial.js'
@@ -60,7 +61,9 @@ export function showSearch(
           ;({ state } = progress)
           ;[base, since] = [state.elapsed, clock()]
           const { record, trials } = state
-          const limits = [...record.limits, `≤ ${formatCount(record.maxParams)} parameters`].join(', ')
+          const limits = [...record.limits, `≤ ${formatCount(record.maxParams)} parameters`, ...(record.device === 'cpu' ? [] : [`on ${record.device}`])].join(
+            ', ',
+          )
           print(
             `${trials.length > 0 ? `resuming after ${trials.length} trials` : `searching ${record.study}`}: ${record.sampler}, ${limits}, in ${progress.folder}`,
           )
@@ -96,16 +99,23 @@ export function showSearch(
 
 /** E.g. `trial 11  76.5 %  p90 0.42 ms  31.2 k parameters  8.10 M MACs  from 5: filters[1]`. */
 export function trialLine(trial: Trial): string {
-  const { id, parent, mutations, params, macs, reason, latency, fitness } = trial
+  const { id, parent, mutations, params, macs, reason, latency, fitness, iterations, skipped = 0 } = trial
   const name = `trial ${String(id).padEnd(3)}`
   const from = parent === null ? 'random' : `from ${parent}: ${mutations.join(', ')}`
   if (fitness === null) return `${name} ${trial.state.padEnd(8)}  ${reason}`
   const cells = [
     `${(100 * fitness).toFixed(1)} %`.padStart(8),
-    `p90 ${latency ? formatMilliseconds(latency.p90) : 'unknown'}`,
+    `p90 ${
+      latency
+        ? reportsOf(latency)
+            .map(({ p90 }) => formatMilliseconds(p90))
+            .join(' and ')
+        : 'unknown'
+    }`,
     `${formatCount(params)} parameters`,
     `${formatCount(macs)} MACs`,
     from,
+    ...(skipped > 0 ? [`${skipped} of ${iterations} steps skipped`] : []),
   ]
   return `${name} ${cells.join('  ')}`
 }
@@ -135,11 +145,12 @@ function blockLines(state: StudyState, stages: ReadonlyMap<number, StageProgress
   ]
 }
 
-function stageText(id: number, { stage, fraction, loss }: StageProgress, state: StudyState): string {
+function stageText(id: number, { stage, fraction, loss, skipped = 0 }: StageProgress, state: StudyState): string {
   const finishing = state.finishing === id
   const parts = [`${finishing ? 'the winner, trial' : 'trial'} ${id}: ${stageWords[stage]}`]
   if (fraction !== undefined) parts.push(`${Math.round(100 * fraction)} %`)
-  if (loss !== undefined) parts.push(`loss ${loss.toFixed(2)}`)
+  if (loss !== undefined && Number.isFinite(loss)) parts.push(`loss ${loss.toFixed(2)}`)
+  if (skipped > 0) parts.push(`${skipped} steps skipped`)
   return parts.join('  ')
 }
 

@@ -23,7 +23,7 @@
 #include <set>
 
 #include "kernels/conv/conv.h"
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 #include "test/networks/interpreter.h"
 #include "test/networks/random_parameters.h"
 #include "test/networks/read_networks.h"
@@ -216,22 +216,22 @@ class NetworkTest : public testing::Test {
     };
     for (const size_t band : {size_t{0}, size_t{8} << 10, size_t{64} << 10}) {
       if (band > 0 && !(run.passes == all_passes && run.isa == allowed_isa())) break;
-      Plan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, band > 0 ? BandLimits{0, band} : no_bands});
+      CpuPlan plan(graph_, values(), {1, 1, run.isa, Precision::f32, run.passes, band > 0 ? BandLimits{0, band} : no_bands});
       for (const Stage& stage : plan.stages())
         if (stage.kernel.find("⇒") != std::string::npos) bands[stage.kernel].insert(network_.name);
       SCOPED_TRACE(testing::Message() << "a Plan with bands of " << band << " bytes");
       for (size_t i = 1; i < batch; i++) expect_same(plan, i);
     }
     if (!(run.passes == all_passes && run.isa == allowed_isa())) return;
-    PlanOptions options{1, run.threads, run.isa, Precision::f32, run.passes, BandLimits{0, size_t{64} << 10}, {}};
+    CpuPlanOptions options{1, run.threads, run.isa, Precision::f32, run.passes, BandLimits{0, size_t{64} << 10}, {}};
     constexpr const char* ways[] = {"half the rows", "twice the rows",    "apart", "panels of 2", "smaller blocks",
                                     "larger blocks", "output not fetched"};
     std::minstd_rand random(static_cast<unsigned>(network_.seed + 1));
     for (int round = 0; round < 2; round++) {  // what the first cuts apart has ways of its own
-      const Plan so_far(graph_, values(), options);
+      const CpuPlan so_far(graph_, values(), options);
       for (const Stage& stage : so_far.stages()) options.tuning.known.try_emplace(stage.key, ways[random() % std::size(ways)]);
     }
-    Plan plan(graph_, values(), options);
+    CpuPlan plan(graph_, values(), options);
     for (const Stage& stage : plan.stages()) cuts[stage.cut].insert(network_.name);
     SCOPED_TRACE("a Plan whose steps are cut in any way");
     expect_same(plan, 1);

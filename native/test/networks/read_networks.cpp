@@ -55,6 +55,8 @@ void read_line(std::istream& line, std::vector<NamedGraph>& networks) {
   Graph& graph = network.graph;
   if (what == "repeat") {
     std::getline(line >> std::ws, network.repeat);
+  } else if (what == "cost") {
+    line >> network.macs >> network.trainable;
   } else if (what == "input") {
     Shape& s = graph.input_shape;
     line >> graph.input >> s.t >> s.h >> s.w >> s.c;

@@ -1,7 +1,8 @@
-// Networks as scripts/random-networks.mjs writes them, line by line:
+// Networks as scripts/network-text.mjs writes them, line by line:
 //
 //   network <name> <seed>                     begins one; the seed is that of its weights and clips
-//   repeat <command>                          runs this network alone
+//   repeat <command>                          runs this network alone, or makes it again
+//   cost <macs> <parameters>                  multiply-accumulates of a clip and trainable parameters, as the lowering counts them; optional
 //   input <tensor> <T> <H> <W> <C>
 //   parameter <name> <extent>…
 //   op <kind> <key>=<value>…                  name, inputs, output, parameters by slot, attributes; lists are separated by commas
@@ -21,6 +22,7 @@ struct NamedGraph {
   std::string name;
   uint64_t seed = 0;
   std::string repeat;
+  int64_t macs = 0, trainable = 0;  // 0: not said
   Graph graph;
 };
 

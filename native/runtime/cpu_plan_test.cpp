@@ -1,4 +1,4 @@
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ TEST_F(PlanTest, AgreesWithTheGraphRunOpByOp) {
     std::vector<float> first;
     for (const int threads : {1, 2, 3}) {
       SCOPED_TRACE(testing::Message() << "batch " << batch << ", " << threads << " threads");
-      Plan plan(graph_, values_, {batch, threads, allowed_isa()});
+      CpuPlan plan(graph_, values_, {batch, threads, allowed_isa()});
       const auto got = test::run_plan(plan, clips);
       for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 1e-4) << "logit " << i;
       EXPECT_EQ(test::run_plan(plan, clips), got) << "a second run finds the plan as the first did";
@@ -44,7 +44,7 @@ TEST_F(PlanTest, AgreesWithTheGraphRunOpByOp) {
 TEST_F(PlanTest, InBf16AgreesToTwoDigits) {
   if (allowed_isa() < Isa::avx512_bf16) {
     try {
-      Plan plan(graph_, values_, {1, 1, allowed_isa(), Precision::bf16});
+      CpuPlan plan(graph_, values_, {1, 1, allowed_isa(), Precision::bf16});
       FAIL() << "accepted";
     } catch (const Error& error) {
       EXPECT_STREQ(error.code(), "ERR_PRECISION");
@@ -61,10 +61,10 @@ TEST_F(PlanTest, InBf16AgreesToTwoDigits) {
   for (const float logit : want) largest = std::fmax(largest, std::fabs(logit));
   std::vector<float> first;
   for (const int threads : {1, 2, 3}) {
-    Plan plan(graph_, values_, {3, threads, allowed_isa(), Precision::bf16}), f32(graph_, values_, {3, threads, allowed_isa()});
+    CpuPlan plan(graph_, values_, {3, threads, allowed_isa(), Precision::bf16}), f32(graph_, values_, {3, threads, allowed_isa()});
     EXPECT_GE(in_bf16(plan), 4);
     EXPECT_EQ(in_bf16(f32), 0);
-    EXPECT_LT(plan.weight_bytes(), f32.weight_bytes());
+    EXPECT_LT(plan.memory().weights, f32.memory().weights);
     const auto got = test::run_plan(plan, clips);
     for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 2e-2 * largest) << "logit " << i;
     if (first.empty()) first = got;
@@ -75,14 +75,14 @@ TEST_F(PlanTest, InBf16AgreesToTwoDigits) {
 
 TEST_F(PlanTest, TakesItsParametersByValue) {
   const auto clips = test::random_clips(random_, graph_, 1);
-  Plan plan(graph_, values_, {1, 1, allowed_isa()});
+  CpuPlan plan(graph_, values_, {1, 1, allowed_isa()});
   const auto before = test::run_plan(plan, clips);
   for (auto& [name, value] : builder_.values()) std::fill(value.begin(), value.end(), NAN);
   EXPECT_EQ(test::run_plan(plan, clips), before);
 }
 
 TEST_F(PlanTest, DescribesEveryOpOnce) {
-  Plan plan(graph_, values_, {3, 1, allowed_isa()});
+  CpuPlan plan(graph_, values_, {3, 1, allowed_isa()});
   std::vector<std::string> ops, expected;
   int64_t macs = 0;
   for (const Stage& stage : plan.stages()) {
@@ -106,11 +106,11 @@ TEST_F(PlanTest, DescribesEveryOpOnce) {
 }
 
 TEST_F(PlanTest, MeasuresAsManyRunsAsAsked) {
-  Plan plan(graph_, values_, {1, 2, allowed_isa()});
+  CpuPlan plan(graph_, values_, {1, 2, allowed_isa()});
   const auto clips = test::random_clips(random_, graph_, 3);
   for (const bool cold : {false, true})
     for (const int core : {-1, 0}) {
-      const auto ms = measure(plan, {7, clips, cold, core});
+      const auto ms = plan.measure({7, clips, cold, core}).host;
       ASSERT_EQ(ms.size(), 7u);
       for (const double t : ms) EXPECT_GT(t, 0);
     }
@@ -120,7 +120,7 @@ TEST_F(PlanTest, RefusesWhatMemoryCannotHold) {
   Graph huge = graph_;
   huge.input_shape = {1, 16, 1024, 1024, 3};
   try {
-    Plan plan(huge, values_, {512, 1, allowed_isa()});
+    CpuPlan plan(huge, values_, {512, 1, allowed_isa()});
     FAIL() << "accepted";
   } catch (const Error& error) {
     EXPECT_STREQ(error.code(), "ERR_MEMORY");

@@ -1,4 +1,4 @@
-#include "runtime/trainer.h"
+#include "runtime/cpu_trainer.h"
 
 #include <gtest/gtest.h>
 
@@ -32,9 +32,9 @@ double loss_of(const Graph& graph, const std::map<std::string, std::vector<float
                const std::vector<int32_t>& labels) {
   ParameterValues views;
   for (const auto& [name, value] : values) views.borrow(name, value);
-  Trainer trainer(graph, views, plain);
+  CpuTrainer trainer(graph, views, plain);
   std::vector<float> logits(labels.size() * static_cast<size_t>(trainer.classes()));
-  return trainer.step(clips.data(), static_cast<int64_t>(labels.size()), labels.data(), 0, logits.data());
+  return trainer.step(clips.data(), static_cast<int64_t>(labels.size()), labels.data(), 0, logits.data()).loss;
 }
 
 TEST(Trainer, GradientsAgreeWithFiniteDifferencesOfTheWholeNetwork) {
@@ -44,7 +44,7 @@ TEST(Trainer, GradientsAgreeWithFiniteDifferencesOfTheWholeNetwork) {
     const Graph graph = make(builder);
     const auto clips = test::random_clips(random, graph, 4);
     const std::vector<int32_t> labels = {0, 1, 2, 3};
-    Trainer trainer(graph, builder.parameters(), plain);
+    CpuTrainer trainer(graph, builder.parameters(), plain);
     std::vector<float> logits(4 * static_cast<size_t>(trainer.classes()));
     trainer.step(clips.data(), 4, labels.data(), 0, logits.data());
     for (size_t p = 0; p < trainer.parameters().size(); p++) {
@@ -81,11 +81,11 @@ TEST(Trainer, IsBitIdenticalForAnyNumberOfThreadsAndAfterAnotherBatchSize) {
     options.threads = threads;
     options.isa = allowed_isa();
     options.dropout = 0.5f;
-    Trainer trainer(graph, builder.parameters(), options);
+    CpuTrainer trainer(graph, builder.parameters(), options);
     std::vector<float> logits(25);
     std::vector<std::vector<float>> seen;
     for (const int64_t batch : {5, 3, 5}) {
-      const double loss = trainer.step(clips.data(), batch, labels.data(), 0.05f, logits.data());
+      const double loss = trainer.step(clips.data(), batch, labels.data(), 0.05f, logits.data()).loss;
       EXPECT_TRUE(std::isfinite(loss));
       seen.push_back({static_cast<float>(loss)});
     }
@@ -104,11 +104,11 @@ TEST(Trainer, LearnsLabelsByHeart) {
   TrainerOptions options = plain;
   options.isa = allowed_isa();
   options.label_smoothing = 0;
-  Trainer trainer(graph, builder.parameters(), options);
+  CpuTrainer trainer(graph, builder.parameters(), options);
   std::vector<float> logits(25);
-  const double before = trainer.step(clips.data(), 5, labels.data(), 0.05f, logits.data());
+  const double before = trainer.step(clips.data(), 5, labels.data(), 0.05f, logits.data()).loss;
   double after = before;
-  for (int i = 0; i < 60; i++) after = trainer.step(clips.data(), 5, labels.data(), 0.05f, logits.data());
+  for (int i = 0; i < 60; i++) after = trainer.step(clips.data(), 5, labels.data(), 0.05f, logits.data()).loss;
   EXPECT_LT(after, 0.05 * before);
 }
 
@@ -121,7 +121,7 @@ TEST(Trainer, DecaysWeightsOnly) {
   TrainerOptions options = plain;
   options.momentum = 0;
   options.weight_decay = 0.5f;
-  Trainer trainer(graph, builder.parameters(), options);
+  CpuTrainer trainer(graph, builder.parameters(), options);
   std::vector<float> logits(10);
   trainer.step(clips.data(), 2, labels.data(), 0.1f, logits.data());
   for (size_t p = 0; p < trainer.parameters().size(); p++) {

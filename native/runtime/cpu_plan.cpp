@@ -1,16 +1,16 @@
-#include "runtime/plan.h"
+#include "runtime/cpu_plan.h"
 
 #include <immintrin.h>
 
 #include <algorithm>
-#include <map>
+#include <optional>
 
 #include "core/clock.h"
 #include "runtime/memory.h"
 
 namespace tvn {
 
-Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : options_(options), pool_(options.threads) {
+CpuPlan::CpuPlan(Graph graph, ParameterValues values, const CpuPlanOptions& options) : options_(options), pool_(options.threads) {
   require_precision(options.precision, options.isa);
   check(graph);  // the passes rely on a legal graph
   Graph fused = graph;
@@ -29,11 +29,12 @@ Plan::Plan(Graph graph, ParameterValues values, const PlanOptions& options) : op
   choices_ = tuner.choices();
   pack(parameters);
   layout_ = std::make_unique<Layout>(program_, layers_, std::move(steps), options.batch, std::move(parameters));
-  describe_steps(graph, how);
+  for (const Step& step : layout_->steps()) stages_.push_back(describe(program_, layers_, step, how));
+  sort_ops(stages_, graph);
 }
 
 /** By layer; those that pack will read are bound to the values themselves. */
-std::vector<Operands> Plan::bind_parameters(const ParameterValues& values) {
+std::vector<Operands> CpuPlan::bind_parameters(const ParameterValues& values) {
   std::vector<Operands> bound(layers_.size());
   for (size_t i = 0; i < layers_.size(); i++) {
     const Node& node = program_.nodes[i];
@@ -57,7 +58,7 @@ std::vector<Operands> Plan::bind_parameters(const ParameterValues& values) {
   return bound;
 }
 
-void Plan::pack(std::vector<Operands>& parameters) {
+void CpuPlan::pack(std::vector<Operands>& parameters) {
   for (size_t i = 0; i < layers_.size(); i++) {
     Layer& layer = *layers_[i];
     layer.pack(parameters[i], pool_);
@@ -67,24 +68,13 @@ void Plan::pack(std::vector<Operands>& parameters) {
   }
 }
 
-void Plan::describe_steps(const Graph& before, const LayerOptions& how) {
-  std::map<std::string, size_t> place;  // in the graph as it was
-  for (size_t i = 0; i < before.ops.size(); i++) place[before.ops[i].name] = i;
-  for (const Step& step : layout_->steps()) {
-    Stage stage = describe(program_, layers_, step, how);
-    std::erase_if(stage.ops, [&](const std::string& name) { return !place.contains(name); });
-    std::sort(stage.ops.begin(), stage.ops.end(), [&](const std::string& a, const std::string& b) { return place[a] < place[b]; });
-    stages_.push_back(std::move(stage));
-  }
-}
-
-void Plan::run(const uint8_t* clips, float* logits) {
+void CpuPlan::run(const uint8_t* clips, float* logits) {
   layout_->set_clips(clips);
   for (const Step& step : layout_->steps()) layout_->run(step, pool_);
   std::copy_n(layout_->logits(), logits_size(), logits);
 }
 
-void Plan::profile(const uint8_t* clips, double* stage_ms) {
+void CpuPlan::profile(const uint8_t* clips, double* stage_ms) {
   layout_->set_clips(clips);
   for (const Step& step : layout_->steps()) {
     const auto begin = Clock::now();
@@ -93,7 +83,31 @@ void Plan::profile(const uint8_t* clips, double* stage_ms) {
   }
 }
 
-void Plan::evict() const {
+RunTimes CpuPlan::measure(const MeasureOptions& options) {
+  std::optional<PinnedThread> pinned;
+  if (options.core >= 0) {
+    pool_.pin(options.core);
+    pinned.emplace(options.core);
+  }
+  const size_t clip = static_cast<size_t>(clip_bytes()), variants = options.clips.size() / clip;
+  Buffer<float> logits(static_cast<size_t>(logits_size()));
+  std::vector<double> times(static_cast<size_t>(options.runs));
+  for (size_t i = 0; i < times.size(); i++) {
+    if (options.cold) evict();
+    const auto begin = Clock::now();
+    run(options.clips.data() + i % variants * clip, logits.data());
+    times[i] = ms_since(begin);
+  }
+  pinned.reset();
+  if (options.core >= 0) pool_.unpin();
+  return {std::move(times), {}};
+}
+
+PlanMemory CpuPlan::memory() const {
+  return {weight_bytes_, layout().arena().size_bytes(), layout_->activation_bytes(), layout_->scratch_bytes()};
+}
+
+void CpuPlan::evict() const {
   const auto flush = [](std::span<const float> floats) {
     const char* begin = reinterpret_cast<const char*>(floats.data());
     for (size_t i = 0; i < floats.size_bytes(); i += cache_line) _mm_clflush(begin + i);
