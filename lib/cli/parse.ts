@@ -39,6 +39,7 @@ const environment: readonly (readonly [name: string, about: string])[] = [
   ['TVN_BANDS', 'off: every layer writes all of its output before the next one begins'],
   ['TVN_TUNING', 'off: no search for the fastest way to cut the work of a network, and none that was found is used'],
   ['TVN_CUDA', 'auto: GPUs are used where they are asked for; on: and doctor fails without one; off: never; emulated: kernels on the CPU, for tests'],
+  ['TVN_CUDNN', 'off; on, or a path: cuDNN may do convolutions on the GPU where it is faster'],
   ['TVN_VERBOSE', 'dispatch: the kernel of every stage of a network and why better ones were refused; decode: what the decoder does'],
   ['TVN_CACHE_DIR', 'where decoded videos, the demo and what was found about this machine are kept'],
   ['FFMPEG_PATH', 'decode with this ffmpeg'],

@@ -81,9 +81,11 @@ RunTimes CudaPlan::measure(const MeasureOptions& options) {
   std::vector<float> logits(static_cast<size_t>(logits_size_));
   RunTimes times{std::vector<double>(runs), std::vector<double>(runs)};
   for (size_t i = 0; i < runs; i++) {
+    const uint8_t* const clips = options.clips.data() + i % variants * clip;
     const auto begin = Clock::now();
-    call_cuda(backend_.plan_run, plan_.get(), options.clips.data() + i % variants * clip, logits.data(), &times.device[i]);
+    run(clips, logits.data());
     times.host[i] = ms_since(begin);
+    call_cuda(backend_.plan_run, plan_.get(), clips, logits.data(), &times.device[i]);  // apart: its clock costs the host time
   }
   return times;
 }

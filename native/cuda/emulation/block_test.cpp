@@ -1,22 +1,12 @@
 // Barriers, blocks and the order of threads: what must work, and be clean under every sanitizer.
-#include <cstdlib>
 
+#include "cuda/emulation/scoped_variable.h"
 #include "cuda/test/test.h"
 
 namespace tvn::emulation {
 namespace {
 
 using cuda::test::DeviceArray;
-
-/** An environment variable while it lives. */
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Variable() { unsetenv(name_); }
-
- private:
-  const char* name_;
-};
 
 __global__ void reverse(const int* x, int* y, int rounds) {
   __shared__ int fixed[256];
@@ -35,7 +25,7 @@ __global__ void reverse(const int* x, int* y, int rounds) {
 }
 
 void expect_reversed(const char* threads, const char* seed) {
-  const Variable threads_variable("TVN_EMULATION_THREADS", threads), seed_variable("TVN_EMULATION_SEED", seed);
+  const ScopedVariable threads_variable("TVN_EMULATION_THREADS", threads), seed_variable("TVN_EMULATION_SEED", seed);
   const cuda::test::Trace trace(std::string("threads ") + threads + ", seed " + seed);
   for (const dim3 block : {dim3(1), dim3(31), dim3(33), dim3(64, 4), dim3(7, 11)}) {
     const int n = static_cast<int>(block.x * block.y), blocks = 2 * 3 * 2;
@@ -71,7 +61,7 @@ __global__ void order(unsigned* counter, unsigned* y) { y[threadIdx.x] = atomicA
 CUDA_TEST(emulation_shuffles_threads_by_a_seed) {
   std::vector<std::vector<unsigned>> orders;
   for (const char* seed : {"0", "5", "6", "5"}) {
-    const Variable variable("TVN_EMULATION_SEED", seed);
+    const ScopedVariable variable("TVN_EMULATION_SEED", seed);
     DeviceArray<unsigned> counter(std::vector<unsigned>{0}), y(64);
     LAUNCH(order, 1, 64, 0, nullptr, counter.data(), y.data());
     orders.push_back(y.read());
@@ -120,7 +110,7 @@ __global__ void sum_of_parts(const int* x, int n, int* parts, unsigned* arrived,
 
 CUDA_TEST(emulation_runs_the_last_block_pattern) {
   for (const char* threads : {"1", "2", "4"}) {
-    const Variable variable("TVN_EMULATION_THREADS", threads);
+    const ScopedVariable variable("TVN_EMULATION_THREADS", threads);
     const std::vector<int> ones(10000, 1);
     DeviceArray<int> x(ones), parts(17), y(1);
     DeviceArray<unsigned> arrived(std::vector<unsigned>{0});

@@ -1,10 +1,10 @@
 // The runtime API: memory, the order of streams, graphs, and failures on demand.
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
 
+#include "cuda/emulation/scoped_variable.h"
 #include "cuda/test/test.h"
 
 namespace tvn::emulation {
@@ -12,19 +12,6 @@ namespace {
 
 using cuda::test::check;
 using cuda::test::DeviceArray;
-
-/** An environment variable while it lives; afterwards the device is a fresh one. */
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Variable() {
-    unsetenv(name_);
-    reset();
-  }
-
- private:
-  const char* name_;
-};
 
 __global__ void add(float* y, float value) { y[threadIdx.x] += value; }
 __global__ void nothing() {}
@@ -211,23 +198,23 @@ CUDA_TEST(emulation_fails_on_demand) {
   int count = -1;
   void* memory;
   {
-    const Variable variable("TVN_EMULATION_DEVICES", "0");
+    const ScopedVariable variable("TVN_EMULATION_DEVICES", "0");
     EXPECT(cudaGetDeviceCount(&count) == cudaErrorNoDevice && count == 0);
     EXPECT(cudaMalloc(&memory, 16) == cudaErrorNoDevice);
   }
   {
-    const Variable variable("TVN_EMULATION_DRIVER", "11040");
+    const ScopedVariable variable("TVN_EMULATION_DRIVER", "11040");
     EXPECT(cudaGetDeviceCount(&count) == cudaErrorInsufficientDriver);
     EXPECT(cudaDriverGetVersion(&count) == cudaSuccess && count == 11040);
   }
   {
-    const Variable variable("TVN_EMULATION_CAPABILITY", "6.1");
+    const ScopedVariable variable("TVN_EMULATION_CAPABILITY", "6.1");
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
     EXPECT(properties.major == 6 && properties.minor == 1);
   }
   {
-    const Variable variable("TVN_EMULATION_MEMORY", "1000");
+    const ScopedVariable variable("TVN_EMULATION_MEMORY", "1000");
     void* second;
     size_t free = 0, total = 0;
     check(cudaMalloc(&memory, 600), "cudaMalloc");
@@ -238,7 +225,7 @@ CUDA_TEST(emulation_fails_on_demand) {
     check(cudaFree(second), "cudaFree");
   }
   {
-    const Variable variable("TVN_EMULATION_LOST_AFTER", "2");
+    const ScopedVariable variable("TVN_EMULATION_LOST_AFTER", "2");
     reset();
     for (int launch = 0; launch < 3; launch++) LAUNCH(nothing, 1, 1, 0, nullptr);
     EXPECT(cudaDeviceSynchronize() == cudaErrorLaunchFailure);

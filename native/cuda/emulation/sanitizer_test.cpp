@@ -23,7 +23,8 @@ struct Planted {
 
 __global__ void behind_static_memory(float* y, int by) {
   __shared__ float s[64];
-  PLANTED(0), s[static_cast<int>(threadIdx.x) + by] = 1;
+  float* const at = s;  // an index of the array itself is UBSan's to find, if it is there too
+  PLANTED(0), at[static_cast<int>(threadIdx.x) + by] = 1;
   __syncthreads();
   y[threadIdx.x] = s[0];
 }

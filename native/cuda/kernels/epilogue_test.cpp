@@ -33,7 +33,8 @@ CUDA_TEST(epilogue_forward_is_the_reference) {
         }
         DeviceArray<half> dy(y), dresidual(residual);
         DeviceArray<float> dbias(bias);
-        EpilogueArgs args{rows, stored, channels};
+        EpilogueArgs args{};
+        args.rows = rows, args.stored = stored, args.channels = channels;
         if (has_bias) args.bias = dbias.data();
         if (has_residual) args.residual = dresidual.data();
         args.function = function;

@@ -160,7 +160,7 @@ bool window_fits(const WindowShape& s) {
 }
 
 bool window_pays(const WindowShape& s) {
-  constexpr double flops = 100e12, bytes_a_second = 1.5e12, launch = 3e-6;
+  constexpr double flops = 100e12, bytes_a_second = 1.5e12, launch = 3.5e-6;
   const double rows = s.x.rows(), channels = s.y.c;
   const double computed = static_cast<double>(tiles_of(s)) * s.x.n * s.x.t * Gemm::rows;
   return (computed - rows) * 2 * s.x.c * channels / flops < launch + rows * channels * 2 * sizeof(half) / bytes_a_second;
