@@ -19,8 +19,8 @@ extern "C" {
 #define TVN_CUDA_ABI 1u
 
 typedef struct {
-  char code[32]; /* ERR_MEMORY: device memory is full. ERR_DEVICE: the device cannot be used. ERR_DEVICE_LOST: it failed in the middle; every
-                    handle on it is dead. ERR_GRAPH_INVALID: a network that the GPU cannot run. ERR_NATIVE: anything else. */
+  char code[32]; /* ERR_MEMORY: device memory is full. ERR_DEVICE: the device cannot be used. ERR_DEVICE_LOST: it failed in the middle;
+                    every handle on it is dead. ERR_GRAPH_INVALID: a network that the GPU cannot run. ERR_NATIVE: anything else. */
   char message[480];
 } TvnCudaError;
 
@@ -28,11 +28,11 @@ typedef struct {
   char name[256];
   int32_t major, minor; /* compute capability */
   int32_t multiprocessors;
-  int64_t memory;    /* bytes */
-  char driver[32];   /* the CUDA version it speaks, "12.4" */
-  char runtime[32];  /* the one this backend is built with */
-  char cudnn[160];   /* version and path, or why it is not used */
-  int32_t emulated;  /* 1: kernels run on the CPU; times mean nothing */
+  int64_t memory;   /* bytes */
+  char driver[32];  /* the CUDA version it speaks, "12.4" */
+  char runtime[32]; /* the one this backend is built with */
+  char cudnn[160];  /* version and path, or why it is not used */
+  int32_t emulated; /* 1: kernels run on the CPU; times mean nothing */
 } TvnCudaDevice;
 
 /* ---- a checked network: graph/graph.h's Program, flat. Tensors, parameters and nodes refer to each other by index; -1 is absent. */
@@ -102,9 +102,9 @@ typedef struct {
 } TvnCudaTrainerOptions;
 
 typedef struct {
-  double loss;       /* before the update */
-  float loss_scale;  /* of this step */
-  int32_t skipped;   /* 1: a gradient was not finite, and nothing was changed but the scale */
+  double loss;           /* before the update */
+  float loss_scale;      /* of this step */
+  int32_t skipped;       /* 1: a gradient was not finite, and nothing was changed but the scale */
   int64_t skipped_steps; /* so far */
 } TvnCudaStepResult;
 
@@ -119,7 +119,8 @@ typedef struct {
   int32_t (*device)(int32_t device, TvnCudaDevice* info, TvnCudaError* error);
 
   int32_t (*plan_create)(const TvnCudaProgram* program, const TvnCudaPlanOptions* options, TvnCudaPlan** plan, TvnCudaError* error);
-  /* u8 [batch, T, H, W, 3] to logits [batch, classes], both in host memory. device_ms: of the kernels alone, by the device's clock; or null. */
+  /* u8 [batch, T, H, W, 3] to logits [batch, classes], both in host memory. device_ms: of the kernels alone, by the device's clock; or
+   * null. */
   int32_t (*plan_run)(TvnCudaPlan* plan, const uint8_t* clips, float* logits, double* device_ms, TvnCudaError* error);
   /* Milliseconds of each stage by the device's clock. */
   int32_t (*plan_profile)(TvnCudaPlan* plan, const uint8_t* clips, double* stage_ms, TvnCudaError* error);
@@ -128,11 +129,13 @@ typedef struct {
   void (*plan_memory)(const TvnCudaPlan* plan, TvnCudaMemory* memory);
   void (*plan_destroy)(TvnCudaPlan* plan);
 
-  int32_t (*trainer_create)(const TvnCudaProgram* program, const TvnCudaTrainerOptions* options, TvnCudaTrainer** trainer, TvnCudaError* error);
+  int32_t (*trainer_create)(const TvnCudaProgram* program, const TvnCudaTrainerOptions* options, TvnCudaTrainer** trainer,
+                            TvnCudaError* error);
   /* labels: [batch] or, multi-label, [batch, classes], in range. logits: [batch, classes], written. */
   int32_t (*trainer_step)(TvnCudaTrainer* trainer, const uint8_t* clips, int64_t batch, const int32_t* labels, float rate, float* logits,
                           TvnCudaStepResult* result, TvnCudaError* error);
-  /* The values of a parameter now, or the gradient of the last step's loss without weight decay and loss scale; dense, as the extents say. */
+  /* The values of a parameter now, or the gradient of the last step's loss without weight decay and loss scale; dense, as the extents say.
+   */
   int32_t (*trainer_read)(TvnCudaTrainer* trainer, int32_t parameter, int32_t gradient, float* to, TvnCudaError* error);
   void (*trainer_destroy)(TvnCudaTrainer* trainer);
 } TvnCudaBackend;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "cuda/backend.h"
+#include "cuda/runtime/cudnn.h"
 #include "cuda/runtime/plan.h"
 #include "cuda/runtime/trainer.h"
 
@@ -49,6 +50,12 @@ int32_t guarded(TvnCudaError* error, const F& f) {
 
 std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
 
+/** An answer that is no error of this thread: the next launch on it must not report that there is no device. */
+cudaError_t asked(cudaError_t error) {
+  if (error != cudaSuccess) cudaGetLastError();
+  return error;
+}
+
 int driver_version() {
   int version = 0;
   return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
@@ -62,21 +69,23 @@ int runtime_version() {
 /** Why a device cannot be used; "" where it can. */
 std::string refusal(int device) {
   cudaDeviceProp p{};
-  if (const cudaError_t error = cudaGetDeviceProperties(&p, device); error != cudaSuccess)
+  if (const cudaError_t error = asked(cudaGetDeviceProperties(&p, device)); error != cudaSuccess)
     return std::string("device ") + std::to_string(device) + ": " + cudaGetErrorString(error);
   if (p.major < oldest_major)
-    return std::string(p.name) + ": compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) + " < 7.0, it has no tensor cores";
+    return std::string(p.name) + ": compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) +
+           " < 7.0, it has no tensor cores";
   return "";
 }
 
 int32_t device_count(char* reason, size_t capacity) {
   int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
+  const cudaError_t error = asked(cudaGetDeviceCount(&count));
   if (error == cudaErrorInsufficientDriver || (error == cudaErrorNoDevice && driver_version() == 0)) {
     const int driver = driver_version();
     write(reason, capacity,
           driver == 0 ? "no NVIDIA driver is installed"
-                      : "the driver speaks CUDA " + version_text(driver) + ", this backend needs " + version_text(runtime_version()) + ": update the driver");
+                      : "the driver speaks CUDA " + version_text(driver) + ", this backend needs " + version_text(runtime_version()) +
+                            ": update the driver");
     return 0;
   }
   if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
@@ -111,7 +120,7 @@ int32_t device(int32_t index, TvnCudaDevice* info, TvnCudaError* error) {
     info->memory = static_cast<int64_t>(p.totalGlobalMem);
     write(info->driver, sizeof info->driver, version_text(driver_version()));
     write(info->runtime, sizeof info->runtime, version_text(runtime_version()));
-    write(info->cudnn, sizeof info->cudnn, "not used");
+    write(info->cudnn, sizeof info->cudnn, cudnn_description());
 #ifdef TVN_EMULATION
     info->emulated = 1;
 #endif
@@ -147,8 +156,9 @@ int32_t plan_profile(TvnCudaPlan* plan, const uint8_t* clips, double* stage_ms, 
 
 void plan_stages(const TvnCudaPlan* plan, TvnCudaStageVisitor visit, void* context) {
   for (const Step& step : plan->plan.steps()) {
-    const TvnCudaStage stage{step.nodes.data(), static_cast<int32_t>(step.nodes.size()), step.kernel.c_str(),
-                             step.way == 0 ? "" : step.ways[step.way].c_str(), step.macs, step.bytes};
+    const TvnCudaStage stage{step.nodes.data(),   static_cast<int32_t>(step.nodes.size()),
+                             step.kernel.c_str(), step.way == 0 ? "" : step.ways[step.way].c_str(),
+                             step.macs,           step.bytes};
     visit(context, &stage);
   }
 }
@@ -193,8 +203,8 @@ void trainer_destroy(TvnCudaTrainer* trainer) { delete trainer; }
 
 extern "C" __attribute__((visibility("default"))) const TvnCudaBackend* tvn_cuda_backend(void) {
   using namespace tvn::cuda;
-  static const TvnCudaBackend table{TVN_CUDA_ABI,  TVN_OPS_HASH,   device_count,   device,       plan_create,  plan_run,     plan_profile,
-                                    plan_stages,   plan_choices,   plan_memory,    plan_destroy, trainer_create, trainer_step,
-                                    trainer_read,  trainer_destroy};
+  static const TvnCudaBackend table{TVN_CUDA_ABI, TVN_OPS_HASH,   device_count, device,       plan_create,
+                                    plan_run,     plan_profile,   plan_stages,  plan_choices, plan_memory,
+                                    plan_destroy, trainer_create, trainer_step, trainer_read, trainer_destroy};
   return &table;
 }

@@ -71,7 +71,7 @@ struct Step {
   /** Names of ways to cut the work, the usual one first; all have the same bits, but for that of a library. */
   std::vector<std::string> ways = {""};
   size_t library_way = 0;  // the last one, whose launch may throw CudnnError; 0: there is none
-  std::string key;  // of the choice between them: what it depends on
+  std::string key;         // of the choice between them: what it depends on
   size_t way = 0;
   std::function<void(const Binding&, size_t way, cudaStream_t)> launch;
   int64_t macs = 0, bytes = 0;

@@ -2,7 +2,7 @@
 //
 //   network <name> <seed>                     begins one; the seed is that of its weights and clips
 //   repeat <command>                          runs this network alone, or makes it again
-//   cost <macs> <parameters>                  multiply-accumulates of a clip and trainable parameters, as the lowering counts them; optional
+//   cost <macs> <parameters>                  multiply-accumulates of a clip, trainable parameters; optional
 //   input <tensor> <T> <H> <W> <C>
 //   parameter <name> <extent>…
 //   op <kind> <key>=<value>…                  name, inputs, output, parameters by slot, attributes; lists are separated by commas
