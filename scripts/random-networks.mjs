@@ -20,6 +20,7 @@ import { extremes } from '../dist/space/domain.js'
 import { sample } from '../dist/space/sample.js'
 import { spaces } from '../dist/space/space.js'
 import { cornersOf, geneCounts } from './network-coverage.mjs'
+import { networkText } from './network-text.mjs'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const standard = { count: 60, maxWork: '200e6' }
@@ -97,19 +98,6 @@ function graphOf(network, seed) {
   return { ...graph, ops }
 }
 
-/** What tvn_networks reads (native/test/networks/read_networks.h). */
-function describe({ name, seed, repeat, graph: { input, output, tensors, parameters, ops } }) {
-  const fields = (object) => Object.entries(object).map(([key, value]) => `${key}=${value}`)
-  return [
-    `network ${name} ${seed}`,
-    `repeat ${repeat}`,
-    `input ${input} ${tensors[input].join(' ')}`,
-    ...Object.entries(parameters).map(([parameter, extents]) => `parameter ${parameter} ${extents.join(' ')}`),
-    ...ops.map(({ op, parameters: slots, ...rest }) => `op ${op} ${fields({ ...rest, ...slots }).join(' ')}`),
-    `output ${output}\n`,
-  ].join('\n')
-}
-
 /** Prints how often values of the genes and corner cases of shapes are among the networks. False where one is missing. */
 function printCoverage(cases) {
   const genes = geneCounts(cases)
@@ -143,7 +131,7 @@ if (one) console.log(JSON.stringify(cases[0].network, undefined, 2))
 const begin = Date.now()
 const child = spawn(options.tool, { stdio: ['pipe', 'pipe', 'inherit'] })
 child.stdin.on('error', () => {}) // it has crashed: its signal says more
-for (const each of cases) child.stdin.write(describe(each))
+for (const each of cases) child.stdin.write(networkText(each))
 child.stdin.end()
 let running // name of the network under test
 createInterface({ input: child.stdout }).on('line', (line) => {

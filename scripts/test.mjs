@@ -15,6 +15,7 @@ const parts = {
   native: nativeTests,
   networks: () => build('build/test', ['-DCMAKE_BUILD_TYPE=Release']) && run(process.execPath, ['scripts/random-networks.mjs']),
   sanitizers: sanitizerTests,
+  cuda: cudaTests,
   mocha: () =>
     run(process.execPath, [
       path.join('node_modules', 'mocha', 'bin', 'mocha.js'),
@@ -100,6 +101,23 @@ function nativeTests() {
     console.log(`TVN_MAX_ISA=${level}`)
     ok = run('build/test/tvn_test', ['--gtest_brief=1'], { TVN_MAX_ISA: level }) && ok
   }
+  return ok
+}
+
+/**
+ * The CUDA backend under its emulation: all kernels as for sm_80, those on tensor cores as for sm_70 as well, these also under sanitizers
+ * (`npm run cuda:sanitizers` runs all of them so). Where nvcc is, the kernels compile for real and use what the report says.
+ */
+function cudaTests() {
+  if (!run(process.execPath, ['scripts/build-cuda.mjs', '--emulation'])) return false
+  const folder = 'build/cuda-emulation'
+  if (!run('cmake', ['--build', folder, '--parallel', '2', '--target', 'tvn_cuda_test_80', 'tvn_cuda_test_70'])) return false
+  let ok = run(`${folder}/tvn_cuda_test_80`, [])
+  ok = run(`${folder}/tvn_cuda_test_70`, []) && ok
+  ok = run(process.execPath, ['scripts/cuda-sanitizers.mjs', '--short']) && ok
+  const nvcc = process.env.CUDA_PATH ? path.join(process.env.CUDA_PATH, 'bin', 'nvcc') : 'nvcc'
+  if (!spawnSync(nvcc, ['--version']).error) return run(process.execPath, ['scripts/cuda-resources.mjs', '--arch', 'sm_80,sm_90']) && ok
+  notes.push('kernels were not compiled for a GPU: there is no nvcc here')
   return ok
 }
 

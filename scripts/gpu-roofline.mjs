@@ -1,0 +1,200 @@
+// What TVN-1 to TVN-4 should cost on GPUs, from what their plans do: native/cuda/stages.json holds bytes, multiply-accumulates and blocks of every
+// kernel, docs/gpu.md the tables made of it.
+//
+//   node scripts/gpu-roofline.mjs                                          writes the tables of docs/gpu.md anew; --check only compares
+//   node scripts/gpu-roofline.mjs --plan build/cuda-emulation/tools/tvn_cuda_bench_80    asks the emulation for the plans before
+//   node scripts/gpu-roofline.mjs --print tvn-4                            every kernel of one network
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const stagesFile = path.join(root, 'native', 'cuda', 'stages.json')
+const docsFile = path.join(root, 'docs', 'gpu.md')
+const networks = ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4']
+const batches = [1, 8]
+
+/** Data sheets: FLOP/s of tensor cores in fp16 with f32 sums (dense), bytes a second, multiprocessors. */
+export const devices = [
+  { name: 'V100', flops: 125e12, bandwidth: 900e9, multiprocessors: 80 },
+  { name: 'H100', flops: 990e12, bandwidth: 3.35e12, multiprocessors: 132 },
+]
+/** Seconds from one kernel of a graph to the next. */
+export const launchSeconds = 2.5e-6
+
+/**
+ * Seconds of a stage. `floor`: at the full speed of memory or tensor cores. `expected`: tensor cores of multiprocessors without a block are idle, and
+ * every kernel is launched. `limit` says which of them it is.
+ */
+export function timeOf({ macs, bytes, launches }, { flops, bandwidth, multiprocessors }) {
+  const memory = bytes / bandwidth
+  const blocks = Math.max(...launches.map((launch) => launch.blocks))
+  const compute = (2 * macs) / (flops * Math.min(1, blocks / multiprocessors))
+  const start = launches.length * launchSeconds
+  const work = Math.max(memory, compute)
+  return { floor: Math.max(memory, (2 * macs) / flops), expected: work + start, limit: start > work ? 'launch' : memory > compute ? 'memory' : 'compute' }
+}
+
+/** The file of a kernel's name in a plan, and how many launches it may be. */
+const files = {
+  stem: 'stem.cu',
+  conv_gemm: 'conv.cu',
+  block_gemm: 'block.cu',
+  window_gemm: 'window.cu',
+  vector_chain: 'vector.cu',
+  depthwise: 'depthwise.cu',
+  pool: 'pool.cu',
+  mean: 'mean.cu',
+  gate: 'gate.cu',
+  add: 'elementwise.cu',
+  activation: 'elementwise.cu',
+  normalize: 'elementwise.cu',
+}
+
+/** Rows of tvn_cuda_bench --stages as stages with their launches. A stage has all launches from its own files until the next one's begin. */
+export function stagesOf(rows) {
+  const launches = rows.filter(({ kind }) => kind === 'launch')
+  let at = 0
+  const stages = rows
+    .filter(({ kind }) => kind === 'stage')
+    .map(({ kernel, name, macs, bytes }) => {
+      const own = []
+      for (const part of kernel.split(', ')) {
+        const file = files[part]
+        if (launches[at]?.file !== file) throw new Error(`${name}: ${kernel} is launched from ${launches[at]?.file}, expected ${file}`)
+        own.push(launches[at++])
+        while (launches[at]?.file === 'rows.h') own.push(launches[at++]) // adds parts
+      }
+      return { kernel, name, macs, bytes, launches: own.map(({ blocks, threads }) => ({ blocks, threads })) }
+    })
+  if (at !== launches.length) throw new Error(`${launches.length - at} launches belong to no stage`)
+  return stages
+}
+
+function askPlans(bench) {
+  const plans = {}
+  for (const network of networks) {
+    plans[network] = {}
+    for (const batch of batches) {
+      const text = execFileSync(bench, ['--stages', '--network', network, '--batch', String(batch)], { encoding: 'utf8', maxBuffer: 2 ** 28 })
+      const rows = text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+      const failure = rows.find(({ kind }) => kind === 'failure')
+      if (failure) throw new Error(`${network}, batch ${batch}: ${failure.message}`)
+      plans[network][batch] = stagesOf(rows)
+    }
+  }
+  return plans
+}
+
+/** One stage a line. */
+function formatPlans(plans) {
+  const entries = (object, format) => Object.entries(object).map(([key, value]) => `${JSON.stringify(key)}: ${format(value)}`)
+  const list = (stages) => `[\n${stages.map((stage) => `      ${JSON.stringify(stage)}`).join(',\n')}\n    ]`
+  const perBatch = (plan) => `{\n    ${entries(plan, list).join(',\n    ')}\n  }`
+  return `{\n  ${entries(plans, perBatch).join(',\n  ')}\n}\n`
+}
+
+const sum = (list) => list.reduce((total, value) => total + value, 0)
+const microseconds = (seconds) => (seconds * 1e6).toFixed(seconds < 1e-4 ? 1 : 0)
+const row = (cells) => `| ${cells.join(' | ')} |`
+
+/** A line a network and batch. */
+export function networkTable(plans) {
+  const lines = [
+    row(['network', 'batch', 'kernels', 'GFLOP', 'MB', ...devices.flatMap(({ name }) => [`${name}: floor µs`, `${name}: expected µs`])]),
+    row(['---', '--:', '--:', '--:', '--:', ...devices.flatMap(() => ['--:', '--:'])]),
+  ]
+  for (const [network, plan] of Object.entries(plans)) {
+    for (const [batch, stages] of Object.entries(plan)) {
+      const times = devices.map((device) => stages.map((stage) => timeOf(stage, device)))
+      lines.push(
+        row([
+          network,
+          batch,
+          sum(stages.map(({ launches }) => launches.length)),
+          ((2 * sum(stages.map(({ macs }) => macs))) / 1e9).toFixed(1),
+          (sum(stages.map(({ bytes }) => bytes)) / 1e6).toFixed(1),
+          ...times.flatMap((list) => [microseconds(sum(list.map(({ floor }) => floor))), microseconds(sum(list.map(({ expected }) => expected)))]),
+        ]),
+      )
+    }
+  }
+  return lines
+}
+
+/** A line a kernel of one clip. */
+export function kernelTable(stages) {
+  const lines = [
+    row(['', 'kernel', 'layers', 'MMACs', 'MB', 'blocks', ...devices.map(({ name }) => `${name} µs, by`)]),
+    row(['--:', '---', '---', '--:', '--:', '--:', ...devices.map(() => '--:')]),
+  ]
+  for (const [i, stage] of stages.entries()) {
+    const times = devices.map((device) => timeOf(stage, device))
+    lines.push(
+      row([
+        i + 1,
+        stage.kernel,
+        layersOf(stage.name),
+        (stage.macs / 1e6).toFixed(1),
+        (stage.bytes / 1e6).toFixed(2),
+        stage.launches.map(({ blocks }) => blocks).join(' + '),
+        ...times.map(({ expected, limit }) => `${microseconds(expected)} ${limit}`),
+      ]),
+    )
+  }
+  const totals = devices.map((device) => microseconds(sum(stages.map((stage) => timeOf(stage, device).expected))))
+  lines.push(
+    row(['', '', 'sum', (sum(stages.map(({ macs }) => macs)) / 1e6).toFixed(0), (sum(stages.map(({ bytes }) => bytes)) / 1e6).toFixed(1), '', ...totals]),
+  )
+  return lines
+}
+
+/** "blocks.3.0.gate ⇒ blocks.3.0.expand" → "3.0 gate ⇒ expand" */
+function layersOf(name) {
+  let block
+  return name
+    .split(' ⇒ ')
+    .map((layer) => {
+      const [, of, rest] = /^blocks\.(\d+\.\d+)\.(.*)$/.exec(layer.split('/')[0]) ?? [undefined, undefined, layer]
+      const begins = of !== undefined && of !== block
+      block = of ?? block
+      return begins ? `${of} ${rest}` : rest
+    })
+    .filter((layer, i, all) => all.indexOf(layer) === i)
+    .join(' ⇒ ')
+}
+
+/** The tables in a text, each between two comments, anew. */
+export function withTables(text, plans) {
+  const tables = { networks: networkTable(plans), 'tvn-1': kernelTable(plans['tvn-1'][1]) }
+  return text.replaceAll(/(<!-- table ([\w-]+), made by scripts\/gpu-roofline\.mjs -->\n)[^]*?(<!-- end of the table -->)/g, (_, begin, name, end) => {
+    if (!(name in tables)) throw new Error(`there is no table "${name}"`)
+    return `${begin}\n${tables[name].join('\n')}\n\n${end}`
+  })
+}
+
+export const readPlans = () => JSON.parse(fs.readFileSync(stagesFile, 'utf8'))
+
+function main() {
+  const { values } = parseArgs({ options: { plan: { type: 'string' }, check: { type: 'boolean' }, print: { type: 'string' } } })
+  if (values.plan) fs.writeFileSync(stagesFile, formatPlans(askPlans(values.plan)))
+  const plans = readPlans()
+  if (values.print) {
+    console.log(kernelTable(plans[values.print][1]).join('\n'))
+    return
+  }
+  const before = fs.readFileSync(docsFile, 'utf8')
+  const after = withTables(before, plans)
+  if (before === after) return
+  if (!values.check) fs.writeFileSync(docsFile, after)
+  console.log(`docs/gpu.md ${values.check ? 'is stale: node scripts/gpu-roofline.mjs' : 'is written'}`)
+  process.exit(values.check ? 1 : 0)
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) main()
