@@ -21,10 +21,14 @@ function test(sanitizer) {
     run('cmake', ['-S', path.join(root, 'native', 'cuda'), '-B', folder, ...generator, ...definitions]) &&
     run('cmake', ['--build', folder, '--parallel', '2', '--target', target], { NINJA_STATUS: '[%f/%t] ' }) &&
     // two blocks at a time, so that ThreadSanitizer sees races between blocks as well
-    run(path.join(folder, target), process.argv.slice(2).filter((argument) => argument !== '--short'), {
-      TVN_EMULATION_THREADS: sanitizer === 'thread' ? '2' : '1',
-      UBSAN_OPTIONS: 'print_stacktrace=1',
-    })
+    run(
+      path.join(folder, target),
+      process.argv.slice(2).filter((argument) => argument !== '--short'),
+      {
+        TVN_EMULATION_THREADS: sanitizer === 'thread' ? '2' : '1',
+        UBSAN_OPTIONS: 'print_stacktrace=1',
+      },
+    )
   )
 }
 
