@@ -137,26 +137,29 @@ __global__ void __launch_bounds__(threads, 2) vector_chain_kernel(const VectorCh
 }  // namespace
 
 int vector_chain_resident_blocks() {
-  int device = 0, multiprocessors = 0;
+  int device = 0, multiprocessors = 0, cooperates = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  return multiprocessors;  // one on each: they share the weights' bandwidth anyway, and fewer wait for each other sooner
+  cudaDeviceGetAttribute(&cooperates, cudaDevAttrCooperativeLaunch, device);
+  return cooperates ? multiprocessors : 0;  // one on each: they share the weights' bandwidth anyway, and fewer wait for each other sooner
 }
 
 void vector_chain(const VectorChain& chain, int resident, int* counters, cudaStream_t stream) {
   if (chain.rows == 0 || chain.count == 0) return;
+  const bool at_once = chain.level[chain.count - 1] != chain.level[0] && resident > 0;
   int most = 0;
-  for (int i = 0; i < chain.count;) {
+  for (int first = 0, end; first < chain.count; first = end) {
+    VectorChain level{chain.rows, 0, {}, {}};
     int tiles = 0;
-    const int level = chain.level[i];
-    for (; i < chain.count && chain.level[i] == level; i++) tiles += column_tiles(chain.op[i]) * ceil_div(chain.rows, row_group);
+    for (end = first; end < chain.count && chain.level[end] == chain.level[first]; end++) {
+      tiles += column_tiles(chain.op[end]) * ceil_div(chain.rows, row_group);
+      level.op[level.count++] = chain.op[end];
+    }
     most = tiles > most ? tiles : most;
+    if (!at_once) LAUNCH(vector_chain_kernel, static_cast<unsigned>(tiles), threads, 0, stream, level, counters);
   }
-  if (chain.level[chain.count - 1] == chain.level[0]) {
-    LAUNCH(vector_chain_kernel, static_cast<unsigned>(most), threads, 0, stream, chain, counters);
-    return;
-  }
-  LAUNCH_COOPERATIVE(vector_chain_kernel, static_cast<unsigned>(most < resident ? most : resident), threads, 0, stream, chain, counters);
+  if (at_once)
+    LAUNCH_COOPERATIVE(vector_chain_kernel, static_cast<unsigned>(most < resident ? most : resident), threads, 0, stream, chain, counters);
 }
 
 }  // namespace tvn::cuda

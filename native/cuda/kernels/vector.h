@@ -31,7 +31,10 @@ struct VectorChain {
 
 /** Counters of a chain of several levels, zero before the first launch. */
 constexpr int vector_chain_counters = 2;
-/** `resident`: blocks that the device runs at the same time, from vector_chain_resident_blocks; results do not depend on it. */
+/**
+ * `resident`: blocks that the device runs at the same time, from vector_chain_resident_blocks; 0: its blocks cannot wait for each other, so
+ * every level is a launch. Results do not depend on it.
+ */
 void vector_chain(const VectorChain&, int resident, int* counters, cudaStream_t);
 /** For the current device. */
 int vector_chain_resident_blocks();
