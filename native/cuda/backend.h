@@ -134,7 +134,8 @@ typedef struct {
   /* labels: [batch] or, multi-label, [batch, classes], in range. logits: [batch, classes], written. */
   int32_t (*trainer_step)(TvnCudaTrainer* trainer, const uint8_t* clips, int64_t batch, const int32_t* labels, float rate, float* logits,
                           TvnCudaStepResult* result, TvnCudaError* error);
-  /* The values of a parameter now, or the gradient of the last step's loss without weight decay and loss scale; dense, as the extents say.
+  /* The values of a parameter now, or, of trainable ones, the gradient of the last step's loss without weight decay and loss scale; dense,
+   * as the extents say.
    */
   int32_t (*trainer_read)(TvnCudaTrainer* trainer, int32_t parameter, int32_t gradient, float* to, TvnCudaError* error);
   void (*trainer_destroy)(TvnCudaTrainer* trainer);

@@ -110,28 +110,29 @@ class MmaTile {
   }
 
   __device__ __forceinline__ void store(float* to, int stride) const {
-    for_pairs([&](int r, int c, const float* pair) { *reinterpret_cast<float2*>(to + r * stride + c) = make_float2(pair[0], pair[1]); });
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      *reinterpret_cast<float2*>(to + row * stride + column) = make_float2(sums_[i][j][k], sums_[i][j][k + 1]);
+    });
   }
   __device__ __forceinline__ void load(const float* from, int stride) {
-    for_pairs([&](int r, int c, const float* pair) {
-      const float2 two = *reinterpret_cast<const float2*>(from + r * stride + c);
-      float* const to = const_cast<float*>(pair);
-      to[0] = two.x;
-      to[1] = two.y;
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      const float2 pair = *reinterpret_cast<const float2*>(from + row * stride + column);
+      sums_[i][j][k] = pair.x;
+      sums_[i][j][k + 1] = pair.y;
     });
   }
 
  private:
-  /** Lane l holds columns 2·(l % 4) and the next one of rows l / 4 and l / 4 + 8. */
+  /** f(row, column, i, j, k) for sums_[i][j][k] and the next: lane l holds columns 2·(l % 4) and the next of rows l / 4 and l / 4 + 8. */
   template <class F>
-  __device__ __forceinline__ void for_pairs(const F& f) const {
+  static __device__ __forceinline__ void for_pairs(const F& f) {
     const int lane = static_cast<int>(threadIdx.x) % warp_size;
 #pragma unroll
     for (int i = 0; i < M / 16; i++)
 #pragma unroll
       for (int j = 0; j < N / 8; j++)
 #pragma unroll
-        for (int k = 0; k < 2; k++) f(16 * i + 8 * k + lane / 4, 8 * j + lane % 4 * 2, sums_[i][j] + 2 * k);
+        for (int k = 0; k < 4; k += 2) f(16 * i + 4 * k + lane / 4, 8 * j + lane % 4 * 2, i, j, k);
   }
 
   float sums_[M / 16][N / 8][4];

@@ -7,14 +7,30 @@
 namespace tvn::cuda {
 namespace {
 
+/** By number: names of some are younger than the oldest CUDA. */
 const char* code_of(cudaError_t error) {
-  switch (error) {
-    case cudaErrorMemoryAllocation: return "ERR_MEMORY";
-    case cudaErrorInsufficientDriver:
-    case cudaErrorNoDevice:
-    case cudaErrorInvalidDevice:
-    case cudaErrorInvalidDeviceFunction: return "ERR_DEVICE";
-    default: return "ERR_DEVICE_LOST";
+  switch (static_cast<int>(error)) {
+    case 2: return "ERR_MEMORY";         // MemoryAllocation
+    case 35:                             // InsufficientDriver
+    case 46:                             // DevicesUnavailable
+    case 98:                             // InvalidDeviceFunction
+    case 100:                            // NoDevice
+    case 101:                            // InvalidDevice
+    case 209:                            // NoKernelImageForDevice
+    case 222:                            // UnsupportedPtxVersion
+    case 802: return "ERR_DEVICE";       // SystemNotReady
+    case 214:                            // ECCUncorrectable
+    case 700:                            // IllegalAddress
+    case 702:                            // LaunchTimeout
+    case 710:                            // Assert
+    case 714:                            // HardwareStackError
+    case 715:                            // IllegalInstruction
+    case 716:                            // MisalignedAddress
+    case 717:                            // InvalidAddressSpace
+    case 718:                            // InvalidPc
+    case 719:                            // LaunchFailure
+    case 999: return "ERR_DEVICE_LOST";  // Unknown
+    default: return "ERR_NATIVE";
   }
 }
 
@@ -22,7 +38,7 @@ const char* code_of(cudaError_t error) {
 
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  if (error == cudaErrorMemoryAllocation) cudaGetLastError();  // it is over: the next call begins afresh
+  cudaGetLastError();  // this one is told: the next call of the thread begins afresh, unless the device is lost
   throw Error(code_of(error), std::string(what) + ": " + cudaGetErrorString(error));
 }
 
@@ -53,11 +69,12 @@ double Event::ms_since(const Event& begin) const {
 
 Graph::Graph(const Stream& stream, const std::function<void()>& work) {
   cudaGraph_t recorded = nullptr;
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a graph");
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "recording a graph");
   try {
     work();
   } catch (...) {
     cudaStreamEndCapture(stream, &recorded);
+    cudaGetLastError();
     if (recorded) cudaGraphDestroy(recorded);
     throw;
   }

@@ -22,6 +22,20 @@ inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
 /** Every call from outside begins with it: the current device belongs to the calling thread. */
 void use_device(int device);
 
+/** The first member of whatever has streams or memory of a device: they belong to the one that is current when they are made. */
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int device) : device_(device) { use_device(device); }
+  int index() const { return device_; }
+  void use() const { use_device(device_); }
+
+ private:
+  int device_;
+};
+
+/** Waits for copies and memsets that were not given a stream: our streams do not wait for them. */
+inline void finish_uploads() { check(cudaStreamSynchronize(nullptr), "uploading to the GPU"); }
+
 /** Bytes on the device. */
 class DeviceBuffer {
  public:

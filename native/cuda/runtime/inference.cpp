@@ -27,6 +27,11 @@ class Lowering {
 
  private:
   void lower(const Node& node) {
+    const bool of_vector = node.kind != OpKind::normalize && builder_.is_vector(node.inputs[0]);
+    const bool maps_only = node.kind == OpKind::depthwise || node.kind == OpKind::pool || node.kind == OpKind::add ||
+                           node.kind == OpKind::mean || node.kind == OpKind::attention;
+    if (of_vector && maps_only)
+      throw Error("ERR_GRAPH_INVALID", node.name + ": the GPU has no kernel for a " + std::string(row(node.kind).kind) + " of means");
     if (!builder_.is_vector(node.output) || node.kind == OpKind::temporal_softmax) {
       std::vector<int> needed = node.inputs;
       if (node.has(2)) needed[2] = -1;  // a scale may stay behind: the convolution may compute it

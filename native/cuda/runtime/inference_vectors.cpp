@@ -25,6 +25,15 @@ void InferenceVectors::find_sigmoids() {
   }
 }
 
+void InferenceVectors::wait(Waiting op) {
+  const auto rows = [&](int tensor) { return builder_.extents(tensor).n * builder_.extents(tensor).t; };
+  for (const int tensor : {op.x, op.multiply})
+    if (tensor >= 0 && rows(tensor) != rows(op.y))
+      throw Error("ERR_GRAPH_INVALID", builder_.node(op.nodes[0]).name + ": vectors of clips and of frames do not mix on the GPU");
+  if (!waiting_.empty() && rows(waiting_[0].y) != rows(op.y)) flush();
+  waiting_.push_back(std::move(op));
+}
+
 /** A convolution that is only the z of a gate of vectors is computed there: the gate is what its sigmoid is multiplied by. */
 bool InferenceVectors::belongs_to_gate(const Node& conv) const {
   const Node* const gate = builder_.only_reader(conv.output);
@@ -54,7 +63,7 @@ void InferenceVectors::add_product(const Node& conv, const Node& node, Function 
   op.w = builder_.halves(conv, 0);
   op.bias = builder_.floats(conv, 1);
   op.function = function;
-  waiting_.push_back(std::move(op));
+  wait(std::move(op));
 }
 
 void InferenceVectors::add_activation(const Node& node) {
@@ -65,7 +74,7 @@ void InferenceVectors::add_activation(const Node& node) {
       if (op.y == x) op.nodes.push_back(builder_.index(node));
     return;
   }
-  waiting_.push_back({{builder_.index(node)}, x, -1, -1, node.output, -1, -1, node.attributes.function});
+  wait({{builder_.index(node)}, x, -1, -1, node.output, -1, -1, node.attributes.function});
 }
 
 /** y = x · sigmoid(z). */
@@ -74,7 +83,7 @@ void InferenceVectors::add_gate(const Node& node) {
   const Node* const conv = builder_.producer(z);
   if (conv && conv->kind == OpKind::conv && belongs_to_gate(*conv)) return add_product(*conv, node, Function::sigmoid, x);
   const bool stored = builder_.place(z).sigmoid;
-  waiting_.push_back({{builder_.index(node)}, z, -1, x, node.output, -1, -1, stored ? Function::none : Function::sigmoid});
+  wait({{builder_.index(node)}, z, -1, x, node.output, -1, -1, stored ? Function::none : Function::sigmoid});
 }
 
 void InferenceVectors::need(const std::vector<int>& tensors) {

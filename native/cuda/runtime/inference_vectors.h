@@ -39,6 +39,8 @@ class InferenceVectors {
     bool reads(int tensor) const { return tensor == x || tensor == times || tensor == multiply; }
   };
 
+  /** All that waits has as many rows. */
+  void wait(Waiting op);
   void find_sigmoids();
   bool belongs_to_gate(const Node& conv) const;
   void add_product(const Node& conv, const Node& node, Function function, int multiply);

@@ -20,7 +20,11 @@ struct TvnCudaTrainer {
 namespace tvn::cuda {
 namespace {
 
+#if defined(CUDART_VERSION) && CUDART_VERSION >= 13000
+constexpr int oldest_major = 8;  // CUDA 13 compiles for nothing older
+#else
 constexpr int oldest_major = 7;
+#endif
 
 void write(char* to, size_t capacity, const std::string& text) {
   if (capacity > 0) std::snprintf(to, capacity, "%s", text.c_str());
@@ -71,9 +75,10 @@ std::string refusal(int device) {
   cudaDeviceProp p{};
   if (const cudaError_t error = asked(cudaGetDeviceProperties(&p, device)); error != cudaSuccess)
     return std::string("device ") + std::to_string(device) + ": " + cudaGetErrorString(error);
+  const std::string capability = std::to_string(p.major) + "." + std::to_string(p.minor);
+  if (p.major < 7) return std::string(p.name) + ": compute capability " + capability + " < 7.0, it has no tensor cores";
   if (p.major < oldest_major)
-    return std::string(p.name) + ": compute capability " + std::to_string(p.major) + "." + std::to_string(p.minor) +
-           " < 7.0, it has no tensor cores";
+    return std::string(p.name) + ": compute capability " + capability + " needs a backend that was built with CUDA 12.9 or older";
   return "";
 }
 
@@ -175,7 +180,11 @@ void plan_memory(const TvnCudaPlan* plan, TvnCudaMemory* memory) {
              static_cast<int64_t>(p.scratch_bytes())};
 }
 
-void plan_destroy(TvnCudaPlan* plan) { delete plan; }
+/** What it owns is given back to its device, whichever is current on this thread. */
+void plan_destroy(TvnCudaPlan* plan) {
+  if (plan) cudaSetDevice(plan->plan.device());
+  delete plan;
+}
 
 int32_t trainer_create(const TvnCudaProgram* program, const TvnCudaTrainerOptions* o, TvnCudaTrainer** trainer, TvnCudaError* error) {
   return guarded(error, [&] {
@@ -196,7 +205,10 @@ int32_t trainer_read(TvnCudaTrainer* trainer, int32_t parameter, int32_t gradien
   return guarded(error, [&] { trainer->trainer.read(static_cast<size_t>(parameter), gradient != 0, to); });
 }
 
-void trainer_destroy(TvnCudaTrainer* trainer) { delete trainer; }
+void trainer_destroy(TvnCudaTrainer* trainer) {
+  if (trainer) cudaSetDevice(trainer->trainer.device());
+  delete trainer;
+}
 
 }  // namespace
 }  // namespace tvn::cuda

@@ -24,8 +24,7 @@ std::string device_prefix(int device) {
 
 }  // namespace
 
-Plan::Plan(const Network& network, const PlanOptions& options) : options_(options) {
-  use_device(options.device);
+Plan::Plan(const Network& network, const PlanOptions& options) : options_(options), device_(options.device) {
   Weights weights;
   inference_ = lower_inference(network, options.batch, vector_chain_resident_blocks(), weights);
   weights_ = weights.upload();
@@ -35,6 +34,7 @@ Plan::Plan(const Network& network, const PlanOptions& options) : options_(option
   classes_ = program.shape(output_).c;
   clip_bytes_ = static_cast<size_t>(program.shape(input_).size() * options.batch);
   lay_out(program);
+  finish_uploads();
   clips_ = PinnedBuffer(clip_bytes_);
   logits_ = PinnedBuffer(inference_.places[static_cast<size_t>(output_)].bytes);
   try_library_ways();
@@ -181,7 +181,7 @@ void Plan::take_logits(float* to) const {
 }
 
 void Plan::run(const uint8_t* clips, float* logits, double* device_ms) {
-  use_device(options_.device);
+  device_.use();
   std::copy_n(clips, clip_bytes_, clips_.at<uint8_t>());
   if (!device_ms) {
     whole_.launch(stream_);
@@ -199,7 +199,7 @@ void Plan::run(const uint8_t* clips, float* logits, double* device_ms) {
 }
 
 void Plan::profile(const uint8_t* clips, double* stage_ms) {
-  use_device(options_.device);
+  device_.use();
   std::copy_n(clips, clip_bytes_, clips_.at<uint8_t>());
   copy_in();
   const Binding binding = this->binding();

@@ -21,6 +21,7 @@ class Plan {
   Plan(const Network& network, const PlanOptions& options);
 
   /** device_ms: of the kernels alone, by the device's clock; or null. */
+  int device() const { return device_.index(); }
   void run(const uint8_t* clips, float* logits, double* device_ms);
   void profile(const uint8_t* clips, double* stage_ms);
 
@@ -42,6 +43,7 @@ class Plan {
   void take_logits(float* to) const;
 
   PlanOptions options_;
+  CurrentDevice device_;
   Stream stream_;
   Inference inference_;
   DeviceBuffer weights_, arena_, scratch_, counters_;

@@ -5,6 +5,11 @@
 namespace tvn::cuda {
 namespace {
 
+/** Elements of a tensor. */
+constexpr int64_t most = (int64_t{1} << 31) - 1;
+/** Taps of a window, and phases of a stride, that kernels count in 16 bits. */
+constexpr int64_t most_taps = 65535, most_phases = 4096;
+
 [[noreturn]] void fail(const std::string& what) { throw Error("ERR_GRAPH_INVALID", what); }
 
 int index(int32_t i, int32_t count, const char* what) {
@@ -43,6 +48,9 @@ Node read_node(const TvnCudaNode& from, const TvnCudaProgram& program) {
   a.function = enumerator<Function>(from.function, "function");
   a.extent = enumerator<Extent>(from.extent, "extent");
   a.rate = from.rate;
+  const auto volume = [](const Int3& e) { return int64_t{e.t} * e.h * e.w; };
+  if (volume(a.kernel) > most_taps || volume(a.stride) > most_phases)
+    fail(node.name + ": the kernel or its stride is too large for the GPU");
   const Int3 pad = triple(from.pad, 0, "padding");
   node.window = {a.kernel.t, a.kernel.h, a.kernel.w, a.stride.t, a.stride.h, a.stride.w, pad.t, pad.h, pad.w};
   return node;
@@ -51,7 +59,6 @@ Node read_node(const TvnCudaNode& from, const TvnCudaProgram& program) {
 }  // namespace
 
 Network read_program(const TvnCudaProgram& from, int64_t batch) {
-  constexpr int64_t most = (int64_t{1} << 31) - 1;
   if (batch < 1 || batch > most) fail("batch " + std::to_string(batch) + " is out of range");
   Network network;
   Program& program = network.program;
@@ -60,16 +67,11 @@ Network read_program(const TvnCudaProgram& from, int64_t batch) {
   if (program.input < 0 || program.output < 0) fail("the network has no input or no output");
   for (int32_t i = 0; i < from.tensors; i++) {
     const TvnCudaTensor& t = from.tensor[i];
-    int64_t size = batch;
-    for (const int64_t extent : {t.t, t.h, t.w, (t.c + vector_width - 1) / vector_width * vector_width}) {
+    for (const int64_t extent : {t.t, t.h, t.w, t.c})
       if (extent < 1 || extent > most) fail("an extent of a tensor is " + std::to_string(extent));
-      size = size > most / extent ? most + 1 : size * extent;
-    }
-    if (size > most)
-      throw Error("ERR_MEMORY", "a tensor of " + tvn::to_string(Shape{1, t.t, t.h, t.w, t.c}) + " in a batch of " + std::to_string(batch) +
-                                    " has 2^31 elements or more, which is too large for the GPU's kernels");
     program.tensors.push_back({"", {1, t.t, t.h, t.w, t.c}, -1, 0});
   }
+  require_size(program, batch);
   for (int32_t i = 0; i < from.parameters; i++) {
     const TvnCudaParameter& p = from.parameter[i];
     ParameterInfo info{p.name ? p.name : "", {}, 1, p.trainable != 0};
@@ -91,6 +93,18 @@ Network read_program(const TvnCudaProgram& from, int64_t batch) {
     program.nodes.push_back(std::move(node));
   }
   return network;
+}
+
+void require_size(const Program& program, int64_t batch) {
+  for (const TensorInfo& tensor : program.tensors) {
+    const Shape& s = tensor.shape;
+    int64_t size = batch;
+    for (const int64_t extent : {s.t, s.h, s.w, (s.c + vector_width - 1) / vector_width * vector_width})
+      size = size > most / extent ? most + 1 : size * extent;
+    if (size > most)
+      throw Error("ERR_MEMORY", "a tensor of " + tvn::to_string(s) + " in a batch of " + std::to_string(batch) +
+                                    " has 2^31 elements or more, which is too large for the GPU's kernels");
+  }
 }
 
 Extents extents_of(const Program& program, int tensor, int64_t batch) {

@@ -18,6 +18,9 @@ struct Network {
 /** Throws Error("ERR_GRAPH_INVALID") where indices or extents cannot be, or a tensor is too large for the GPU's kernels. */
 Network read_program(const TvnCudaProgram& from, int64_t batch);
 
+/** Throws Error("ERR_MEMORY") where a tensor of so many clips is too large for the GPU's kernels. */
+void require_size(const Program& program, int64_t batch);
+
 /** A tensor as it is stored. */
 Extents extents_of(const Program& program, int tensor, int64_t batch);
 Window window_of(const tvn::Window& window);

@@ -50,8 +50,8 @@ std::vector<char> find_differentiable(const Program& program) {
 
 }  // namespace
 
-Trainer::Trainer(const Network& network, const TrainerOptions& options) : options_(options), program_(network.program) {
-  use_device(options.device);
+Trainer::Trainer(const Network& network, const TrainerOptions& options)
+    : options_(options), device_(options.device), program_(network.program) {
   differentiable_ = find_differentiable(program_);
   store_parameters(network);
   overflow_ = zeros(sizeof(int));
@@ -99,6 +99,7 @@ size_t Trainer::tensor_bytes(int tensor) const {
 size_t Trainer::labels_a_clip() const { return options_.multi_label ? static_cast<size_t>(program_.shape(program_.output).c) : 1; }
 
 void Trainer::compile(int64_t batch) {
+  require_size(program_, batch);
   batch_ = batch;
   graph_ = {};
   arena_ = {}, scratch_ = {}, kept_memory_ = {}, small_ = {}, results_ = {};  // before others are asked for
@@ -147,6 +148,7 @@ void Trainer::compile(int64_t batch) {
     segments[static_cast<size_t>(node.parameters[3])].bessel = rows > 1 ? static_cast<float>(rows) / static_cast<float>(rows - 1) : 1;
   }
   segment_ = upload(segments);
+  finish_uploads();
   graph_ = Graph(stream_, [&] { launch_step(); });
   stream_.synchronize();
 }
@@ -274,7 +276,7 @@ void Trainer::launch_step() {
 }
 
 StepResult Trainer::step(const uint8_t* clips, int64_t batch, const int32_t* labels, float rate, float* logits) {
-  use_device(options_.device);
+  device_.use();
   if (batch != batch_) {
     try {
       compile(batch);
@@ -302,7 +304,7 @@ StepResult Trainer::step(const uint8_t* clips, int64_t batch, const int32_t* lab
 }
 
 void Trainer::read(size_t parameter, bool gradient, float* to) {
-  use_device(options_.device);
+  device_.use();
   const StoredParameter stored = stored_parameter(program_.parameters.at(parameter));
   std::vector<float> values(static_cast<size_t>(stored.size()));
   const DeviceBuffer& from = gradient ? gradients_ : values_;

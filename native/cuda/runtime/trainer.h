@@ -30,6 +30,7 @@ class Trainer {
   /** Throws Error: ERR_GRAPH_INVALID, ERR_MEMORY, ERR_DEVICE, ERR_DEVICE_LOST. Starts from a copy of the values. */
   Trainer(const Network& network, const TrainerOptions& options);
 
+  int device() const { return device_.index(); }
   /** Forward, loss, backward, update; see TvnCudaBackend::trainer_step. Memory is laid out anew when the batch changes. */
   StepResult step(const uint8_t* clips, int64_t batch, const int32_t* labels, float rate, float* logits);
   /** The parameter's values or, of trainable ones, the gradient of the last step's loss, dense. */
@@ -51,6 +52,7 @@ class Trainer {
   size_t labels_a_clip() const;
 
   TrainerOptions options_;
+  CurrentDevice device_;
   Program program_;
   Stream stream_;
   std::vector<int64_t> offsets_;  // of parameters, elements in the arenas
