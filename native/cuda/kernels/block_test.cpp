@@ -6,11 +6,10 @@
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/pool.h"
 #include "cuda/test/test.h"
+#include "cuda/test/windows.h"
 
 namespace tvn::cuda::test {
 namespace {
-
-int same_pad(int extent, int kernel, int stride) { return std::max((ceil_div(extent, stride) - 1) * stride + kernel - extent, 0) / 2; }
 
 std::vector<half> weights(Random& random, int taps, int inputs, int outputs) {
   const int rows = stored_channels(inputs), columns = stored_channels(outputs);

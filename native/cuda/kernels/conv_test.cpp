@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "cuda/test/compare.h"
 #include "cuda/test/test.h"
+#include "cuda/test/windows.h"
 
 namespace tvn::cuda::test {
 namespace {
@@ -12,9 +14,6 @@ struct Case {
   ConvShape shape;
   int channels, outputs;  // that are there
 };
-
-/** TensorFlow's SAME padding. */
-int same_pad(int extent, int kernel, int stride) { return std::max((ceil_div(extent, stride) - 1) * stride + kernel - extent, 0) / 2; }
 
 Case make_case(Extents x, int channels, int outputs, Window k) {
   x.c = stored_channels(channels);
@@ -75,15 +74,6 @@ Sums convolve(const ConvShape& s, const std::vector<double>& x, const std::vecto
               x[static_cast<size_t>(from * s.x.c + c)] * w[static_cast<size_t>((tap * s.x.c + c) * s.y.c + o)]);
   });
   return y;
-}
-
-double reference(Function f, double x) {
-  switch (f) {
-    case Function::relu: return x < 0 ? 0 : x;
-    case Function::hswish: return x * std::fmin(std::fmax(x + 3, 0), 6) / 6;
-    case Function::sigmoid: return 1 / (1 + std::exp(-x));
-    default: return x;
-  }
 }
 
 struct Workspace {

@@ -2,19 +2,11 @@
 
 #include <cmath>
 
+#include "cuda/test/compare.h"
 #include "cuda/test/test.h"
 
 namespace tvn::cuda::test {
 namespace {
-
-double reference(Function f, double x) {
-  switch (f) {
-    case Function::relu: return x < 0 ? 0 : x;
-    case Function::hswish: return x * std::fmin(std::fmax(x + 3, 0), 6) / 6;
-    case Function::sigmoid: return 1 / (1 + std::exp(-x));
-    default: return x;
-  }
-}
 
 /** One layer with its data. */
 struct Layer {

@@ -5,13 +5,9 @@
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/pool.h"
 #include "cuda/test/test.h"
+#include "cuda/test/windows.h"
 
 namespace tvn::cuda::test {
-namespace {
-
-int same_pad(int extent, int kernel, int stride) { return std::max((ceil_div(extent, stride) - 1) * stride + kernel - extent, 0) / 2; }
-
-}  // namespace
 
 /** The fused kernel against the two kernels that it stands for, which have tests of their own. */
 CUDA_TEST(window_is_its_two_kernels) {

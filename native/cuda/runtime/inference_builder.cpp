@@ -31,11 +31,6 @@ const Node* InferenceBuilder::only_reader(int tensor) const {
   return nullptr;
 }
 
-int InferenceBuilder::root(int tensor) const {
-  while (place(tensor).alias >= 0) tensor = place(tensor).alias;
-  return tensor;
-}
-
 Step& InferenceBuilder::add_step(const char* kernel, std::vector<int> nodes, std::vector<int> reads, std::vector<int> writes) {
   Step& step = inference_.steps.emplace_back();
   step.kernel = kernel;

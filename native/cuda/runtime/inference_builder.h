@@ -25,7 +25,7 @@ class InferenceBuilder {
   Place& place(int tensor) { return inference_.places[static_cast<size_t>(tensor)]; }
   const Place& place(int tensor) const { return inference_.places[static_cast<size_t>(tensor)]; }
   /** The tensor whose memory it is. */
-  int root(int tensor) const;
+  int root(int tensor) const { return root_of(inference_.places, tensor); }
   bool is_vector(int tensor) const { return place(tensor).storage == Storage::vector; }
 
   /** A step of these nodes that reads and writes these tensors. */

@@ -51,10 +51,7 @@ Plan::Plan(const Network& network, const PlanOptions& options) : options_(option
 /** A tensor lives from the step that writes it to the last that reads it, itself or under another name. */
 void Plan::lay_out(const Program& program) {
   std::vector<Place>& places = inference_.places;
-  const auto root = [&](int tensor) {
-    while (places[static_cast<size_t>(tensor)].alias >= 0) tensor = places[static_cast<size_t>(tensor)].alias;
-    return static_cast<size_t>(tensor);
-  };
+  const auto root = [&](int tensor) { return static_cast<size_t>(root_of(places, tensor)); };
   const int steps = static_cast<int>(inference_.steps.size());
   std::vector<int> first(places.size(), steps), last(places.size(), -1);
   first[root(program.input)] = 0;

@@ -27,6 +27,12 @@ struct Place {
   bool sigmoid = false;  // of a gate's z: what is stored is sigmoid(z)
 };
 
+/** The tensor whose memory this one is. */
+inline int root_of(const std::vector<Place>& places, int tensor) {
+  while (places[static_cast<size_t>(tensor)].alias >= 0) tensor = places[static_cast<size_t>(tensor)].alias;
+  return tensor;
+}
+
 /** Scratch of a step; counters are zero before and after it. */
 struct Scratch {
   size_t bytes = 0;
@@ -46,11 +52,7 @@ struct Binding {
   int* counters;
   int* barrier;  // vector_chain_counters of all chains
 
-  const Place& place(int tensor) const {
-    const Place* place = &places[static_cast<size_t>(tensor)];
-    while (place->alias >= 0) place = &places[static_cast<size_t>(place->alias)];
-    return *place;
-  }
+  const Place& place(int tensor) const { return places[static_cast<size_t>(root_of(places, tensor))]; }
   half* halves(int tensor) const { return reinterpret_cast<half*>(arena + place(tensor).offset); }
   /** Null for −1: no such tensor. */
   float* floats(int tensor) const { return tensor < 0 ? nullptr : reinterpret_cast<float*>(arena + place(tensor).offset); }

@@ -23,6 +23,9 @@ struct Int3 {
   int t, h, w;
 };
 
+/** What SAME pads in front. */
+inline int same_pad(int extent, int kernel, int stride) { return static_cast<int>(same_axis(extent, kernel, stride).pad_front); }
+
 /** x has `channels`, stored in multiples of 8; y and the padding follow from kernel, stride and SAME (as TensorFlow has it) or VALID. */
 struct WindowCase {
   Extents x, y;
