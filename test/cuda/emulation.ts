@@ -30,7 +30,7 @@ export function withEnvironment(variables: Readonly<Record<string, string | unde
 
 /** The tests of this block have the emulated GPU, which is built where it is missing; what keeps it from running fails them. */
 export function withEmulation(variables: Readonly<Record<string, string>> = {}): void {
-  withEnvironment({ ...emulatedEnv, ...variables })
+  withEnvironment({ ...emulatedEnv, TVN_EMULATION_THREADS: '2', ...variables })
   globalThis.before(async function () {
     this.timeout(20 * 60_000)
     buildEmulation()

@@ -10,12 +10,12 @@ import { loadModel } from '../../lib/model/model.js'
 import { readModel } from '../../lib/model/model-file.js'
 import { readSafetensors, type Tensor } from '../../lib/model/safetensors.js'
 import { createTunedPlan } from '../../lib/model/tuning.js'
-import { Network } from '../../lib/network/network.js'
 import { Random } from '../../lib/random.js'
 import { initialize } from '../../lib/train/initialize.js'
 import { tvn } from '../cli/run.js'
 import { temporaryFolder } from '../data/videos.js'
 import { emulatedEnv, withEmulation, withEnvironment } from './emulation.js'
+import { clipsFor, presets, shrunk } from './small-networks.js'
 
 const folder = new URL('../fixtures/golden/', import.meta.url).pathname
 const golden = path.join(folder, 'one-frame.safetensors')
@@ -31,17 +31,6 @@ function difference(got: ArrayLike<number>, want: ArrayLike<number>): number {
     largest = Math.max(largest, Math.abs(want[i] as number))
   }
   return most / largest
-}
-
-/** A preset's blocks on smaller frames. */
-function shrunk(name: string, size: number): Network {
-  const json = Network.preset(name).toJSON()
-  const [stream] = json.streams
-  return Network.parse({ ...json, streams: [{ ...stream, size }] })
-}
-
-function clipsFor({ streams: [{ frames, size }] }: Network, count: number): Uint8Array {
-  return Uint8Array.from({ length: count * frames * size * size * 3 }, (_, i) => (i * 97 + (i >> 7) * 31) % 251)
 }
 
 describe('inference on a GPU', function () {
@@ -62,7 +51,7 @@ describe('inference on a GPU', function () {
     })
   }
 
-  for (const name of ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4']) {
+  for (const name of presets) {
     it(`agrees with the CPU within ${tolerance}: ${name} on small frames`, async () => {
       const network = shrunk(name, 32)
       const graph = network.graph({ classes: 10 })

@@ -1,7 +1,8 @@
 // The part of a matrix product that one warp computes: C[M×N] += A[M×K]·B[K×N] from shared memory, halves in, f32 accumulated.
 //
-// Two implementations with the same interface and the same sums: WMMA, which every tensor core has, and m16n8k16 with ldmatrix from sm_80
-// on, whose registers are known, so that the epilogue costs no conversion and loads are free of bank conflicts. K goes by 16.
+// Three implementations with the same interface and the same sums: WMMA, which every tensor core has, m8n8k4 of V100, and m16n8k16 with
+// ldmatrix from sm_80 on. Of the latter two the registers are known, so that loads are free of bank conflicts, their addresses are
+// computed once, and the epilogue costs no conversion. K goes by 16.
 //
 // Layouts in shared memory are told by types: A is rows of K (RowsOfDepth) or rows of M (DepthOfRows, transposed), B is rows of N
 // (DepthOfColumns) or rows of K (ColumnsOfDepth, transposed). Addresses of tiles are multiples of 32 bytes, strides of 16.
@@ -66,6 +67,100 @@ class WmmaTile {
 
  private:
   nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float> sums_[M / 16][N / 16];
+};
+
+/**
+ * Each quad pair (lanes 4q … 4q + 3 and the same plus 16) multiplies 8×4 by 4×8, so that four of them have 16×16, two by two. Of 16 rows or
+ * columns, quad pair 0 has 0 … 3 (the lower lanes) and 8 … 11 (the upper), 1 the other eight: then the lanes that are served together read
+ * eight neighbouring lines, where a stride of 16·odd bytes meets every bank. WMMA, with 0 … 7 and 8 … 15, meets each twice.
+ */
+template <int M, int N, ALayout A, BLayout B>
+class QuadPairTile {
+  static_assert(M % 16 == 0 && N % 16 == 0, "four quad pairs have 16×16");
+  static constexpr bool a_by_rows = A == ALayout::rows_of_depth, b_by_columns = B == BLayout::columns_of_depth;
+
+ public:
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < M / 16; i++)
+#pragma unroll
+      for (int j = 0; j < N / 16; j++)
+#pragma unroll
+        for (int k = 0; k < 8; k++) sums_[i][j][k] = 0;
+  }
+
+  __device__ __forceinline__ void multiply(const half* a, int a_stride, const half* b, int b_stride) {
+    Fragment rows[M / 16], columns[N / 16];
+#pragma unroll
+    for (int j = 0; j < N / 16; j++)
+      columns[j].template load<b_by_columns>(b + (b_by_columns ? 16 * j * b_stride : 16 * j), b_stride, quad_of_b());
+#pragma unroll
+    for (int i = 0; i < M / 16; i++) rows[i].template load<a_by_rows>(a + (a_by_rows ? 16 * i * a_stride : 16 * i), a_stride, quad_of_a());
+#pragma unroll
+    for (int step = 0; step < 4; step++)
+#pragma unroll
+      for (int i = 0; i < M / 16; i++)
+#pragma unroll
+        for (int j = 0; j < N / 16; j++) mma_m8n8k4<a_by_rows, b_by_columns>(sums_[i][j], rows[i].steps[step], columns[j].steps[step]);
+  }
+
+  __device__ __forceinline__ void store(float* to, int stride) const {
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      *reinterpret_cast<float2*>(to + row * stride + column) = make_float2(sums_[i][j][k], sums_[i][j][k + 1]);
+    });
+  }
+  __device__ __forceinline__ void load(const float* from, int stride) {
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      const float2 pair = *reinterpret_cast<const float2*>(from + row * stride + column);
+      sums_[i][j][k] = pair.x;
+      sums_[i][j][k + 1] = pair.y;
+    });
+  }
+
+ private:
+  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % warp_size; }
+  static __device__ __forceinline__ int quad_of_a() { return lane() / 4 % 2; }
+  static __device__ __forceinline__ int quad_of_b() { return lane() / 8 % 2; }
+
+  /** Sixteen rows of A, or columns of B, of four times four steps of K. */
+  struct Fragment {
+    unsigned steps[4][2];
+
+    /** From lines of K, of which a lane reads one, or from lines along which it takes four neighbours each. */
+    template <bool by_lines>
+    __device__ __forceinline__ void load(const half* from, int stride, int quad) {
+      const int four = lane() / 16 * 8 + quad * 4, own = lane() % 4;
+      if (by_lines) {
+        const uint4* const line = reinterpret_cast<const uint4*>(from + (four + own) * stride);
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const uint4 eight = line[i];
+          steps[2 * i][0] = eight.x, steps[2 * i][1] = eight.y;
+          steps[2 * i + 1][0] = eight.z, steps[2 * i + 1][1] = eight.w;
+        }
+      } else {
+#pragma unroll
+        for (int step = 0; step < 4; step++) {
+          const uint2 neighbours = *reinterpret_cast<const uint2*>(from + (4 * step + own) * stride + four);
+          steps[step][0] = neighbours.x, steps[step][1] = neighbours.y;
+        }
+      }
+    }
+  };
+
+  /** f(row, column, i, j, k) for sums_[i][j][k] and the next, as PTX has the elements of d. */
+  template <class F>
+  static __device__ __forceinline__ void for_pairs(const F& f) {
+    const int row = lane() / 16 * 8 + quad_of_a() * 4 + lane() % 2, column = quad_of_b() * 4 + lane() / 2 % 2 * 2;
+#pragma unroll
+    for (int i = 0; i < M / 16; i++)
+#pragma unroll
+      for (int j = 0; j < N / 16; j++)
+#pragma unroll
+        for (int k = 0; k < 8; k += 2) f(16 * i + row + k / 2 % 2 * 2, 16 * j + column + k / 4 * 8, i, j, k);
+  }
+
+  float sums_[M / 16][N / 16][8];
 };
 
 template <int M, int N, ALayout A, BLayout B>
@@ -138,8 +233,9 @@ class MmaTile {
   float sums_[M / 16][N / 8][4];
 };
 
-/** The better one of what is compiled for. */
+/** The best one of what is compiled for. */
 template <int M, int N, ALayout A, BLayout B>
-using WarpTile = std::conditional_t<has_async_copies, MmaTile<M, N, A, B>, WmmaTile<M, N, A, B>>;
+using WarpTile = std::conditional_t<has_async_copies, MmaTile<M, N, A, B>,
+                                    std::conditional_t<has_quad_pairs, QuadPairTile<M, N, A, B>, WmmaTile<M, N, A, B>>>;
 
 }  // namespace tvn::cuda

@@ -12,9 +12,16 @@
 
 namespace tvn::emulation {
 
-enum class Instruction { mma_m16n8k16, mma_m8n8k4 };
+/** What a lane brings to a product. */
+struct Fragments {
+  float* d;
+  const unsigned* a;
+  const unsigned* b;
+  bool a_by_rows, b_by_columns;  // of mma.m8n8k4
+};
 
-void multiply_fragments(Instruction instruction, float* d, const unsigned* a, const unsigned* b, SourceLine where);
+void multiply_m16n8k16(const Fragments& mine, SourceLine where);
+void multiply_m8n8k4(const Fragments& mine, SourceLine where);
 /** The rows of `matrices` 8x8 matrices: row r of matrix m is what lane 8·m + r brought. */
 const Slot* matrix_rows(const char* operation, int matrices, const half* row, SourceLine where);
 int lane_of_this_thread();
@@ -41,12 +48,13 @@ namespace tvn::cuda {
 /** d += a·b: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32, from sm_80. */
 inline void mma_m16n8k16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
                          emulation::SourceLine where = emulation::SourceLine::current()) {
-  emulation::multiply_fragments(emulation::Instruction::mma_m16n8k16, d, a, b, where);
+  emulation::multiply_m16n8k16({d, a, b, true, true}, where);
 }
-/** d += a·b in each of the four quad pairs: mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32. */
-inline void mma_m8n8k4(float (&d)[8], const unsigned (&a)[2], const unsigned (&b)[2],
-                       emulation::SourceLine where = emulation::SourceLine::current()) {
-  emulation::multiply_fragments(emulation::Instruction::mma_m8n8k4, d, a, b, where);
+/** d += a·b in each of the four quad pairs: mma.sync.aligned.m8n8k4.{row|col}.{col|row}.f32.f16.f16.f32. */
+template <bool a_by_rows, bool b_by_columns>
+void mma_m8n8k4(float (&d)[8], const unsigned (&a)[2], const unsigned (&b)[2],
+                emulation::SourceLine where = emulation::SourceLine::current()) {
+  emulation::multiply_m8n8k4({d, a, b, a_by_rows, b_by_columns}, where);
 }
 
 /** ldmatrix.sync.aligned.m8n8.x4.shared.b16, from sm_75. Lanes 8·m … 8·m + 7 give the rows of matrix m, each 16 bytes. */

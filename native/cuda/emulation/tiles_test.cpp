@@ -169,21 +169,25 @@ CUDA_TEST(emulation_loads_matrices) {
     }
 }
 
-/** D[16][16] = A[16][K]·B[16][K]ᵀ: quad pair q has rows 8·(q / 2) and columns 8·(q % 2). */
-__global__ void fragments_of_volta(const half* a, const half* b, float* d, int k) {
-  const int lane = static_cast<int>(threadIdx.x), q = lane / 4 % 4, member = lane % 4 + lane / 16 * 4;
+/** D[16][16] = A[16][K]·B[K][16], whose elements lie `row_a`, `step_a`, `column_b` and `step_b` apart. Quad pair q has rows 8·(q / 2) and
+ * columns 8·(q % 2); its members' elements are those of the PTX manual's tables for m8n8k4. */
+template <bool a_by_rows, bool b_by_columns>
+__global__ void fragments_of_volta(const half* a, int row_a, int step_a, const half* b, int column_b, int step_b, float* d, int k) {
+  const int lane = static_cast<int>(threadIdx.x), q = lane / 4 % 4, upper = lane < 16 ? 0 : 4;
+  const auto bits = [](const half* matrix, int at) { return static_cast<unsigned>(__half_as_ushort(matrix[at])); };
   float fd[8] = {};
-  for (int i = 0; i < k; i += 4) {
-    unsigned fa[2], fb[2];
-    for (int pair = 0; pair < 2; pair++) {
-      fa[pair] = *reinterpret_cast<const unsigned*>(a + (q / 2 * 8 + member) * k + i + pair * 2);
-      fb[pair] = *reinterpret_cast<const unsigned*>(b + (q % 2 * 8 + member) * k + i + pair * 2);
+  for (int from = 0; from < k; from += 4) {
+    unsigned fa[2] = {}, fb[2] = {};
+    for (int i = 0; i < 4; i++) {
+      const int row = a_by_rows ? lane % 4 + upper : i + upper, step_of_a = a_by_rows ? i : lane % 4;
+      const int column = b_by_columns ? lane % 4 + upper : i + upper, step_of_b = b_by_columns ? i : lane % 4;
+      fa[i / 2] |= bits(a, (q / 2 * 8 + row) * row_a + (from + step_of_a) * step_a) << i % 2 * 16;
+      fb[i / 2] |= bits(b, (q % 2 * 8 + column) * column_b + (from + step_of_b) * step_b) << i % 2 * 16;
     }
-    cuda::mma_m8n8k4(fd, fa, fb);
+    cuda::mma_m8n8k4<a_by_rows, b_by_columns>(fd, fa, fb);
   }
   for (int v = 0; v < 8; v++) {
-    // the PTX manual's tables for m8n8k4 with .f32 d
-    const int row = (lane & 1) + (v & 2) + (lane < 16 ? 0 : 4), column = (v & 4) + (lane & 2) + (v & 1);
+    const int row = (lane & 1) + (v & 2) + upper, column = (v & 4) + (lane & 2) + (v & 1);
     d[(q / 2 * 8 + row) * 16 + q % 2 * 8 + column] = fd[v];
   }
 }
@@ -193,12 +197,15 @@ CUDA_TEST(emulation_multiplies_fragments_of_volta) {
   const int k = 32;
   const auto a = integers(random, 16 * k), b = integers(random, 16 * k);
   DeviceArray<half> a_device(a), b_device(b);
-  DeviceArray<float> d_device(256);
-  LAUNCH(fragments_of_volta, 1, 32, 0, nullptr, a_device.data(), b_device.data(), d_device.data(), k);
-  const auto d = d_device.read();
-  for (int row = 0; row < 16; row++)
-    for (int column = 0; column < 16; column++)
-      EXPECT(d[static_cast<size_t>(row * 16 + column)] == product(a, row * k, 1, b, column * k, 1, k));
+  for (const auto kernel : {fragments_of_volta<true, true>, fragments_of_volta<true, false>, fragments_of_volta<false, true>,
+                            fragments_of_volta<false, false>}) {
+    DeviceArray<float> d_device(256);
+    LAUNCH(kernel, 1, 32, 0, nullptr, a_device.data(), k, 1, b_device.data(), 1, 16, d_device.data(), k);
+    const auto d = d_device.read();
+    for (int row = 0; row < 16; row++)
+      for (int column = 0; column < 16; column++)
+        EXPECT(d[static_cast<size_t>(row * 16 + column)] == product(a, row * k, 1, b, column, 16, k));
+  }
 }
 
 /** A pipeline of three stages. Data is read while one group may be pending; with two it may be the one that is read. */
