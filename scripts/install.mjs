@@ -43,6 +43,7 @@ const build = run(
     config,
     '--parallel',
     '2',
+    '--CDTVN_TESTS=OFF', // npm test turns it on in this folder
     `--CDTVN_NODE_ADDON_API=${path.dirname(require.resolve('node-addon-api'))}`,
     ...process.argv.slice(2),
   ],

@@ -32,7 +32,7 @@ const { values: options } = parseArgs({
     preset: { type: 'string' },
     presets: { type: 'string', default: 'small' },
     'max-work': { type: 'string', default: standard.maxWork },
-    tool: { type: 'string', default: path.join(root, 'build', 'test', 'tvn_networks') },
+    tool: { type: 'string', default: path.join(root, 'build', 'Release', 'test', 'tvn_networks') },
   },
 })
 const classes = 11

@@ -8,12 +8,14 @@ import { fileURLToPath } from 'node:url'
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 process.chdir(root)
 
+/** Where scripts/install.mjs built the addon: its engine is what the native tests are linked to. */
+const installed = 'build/Release'
 const levels = ['reference', 'avx2', 'avx512', 'avx512_bf16']
 const parts = {
   generated: () => run(process.execPath, ['scripts/generate-ops.mjs', '--check']),
   types: () => run(path.join('node_modules', '.bin', 'tsc'), ['--noEmit', '-p', 'tsconfig.all.json']),
   native: nativeTests,
-  networks: () => build('build/test', ['-DCMAKE_BUILD_TYPE=Release']) && run(process.execPath, ['scripts/random-networks.mjs']),
+  networks: () => build(installed, []) && run(process.execPath, ['scripts/random-networks.mjs']),
   sanitizers: sanitizerTests,
   cuda: cudaTests,
   mocha: () =>
@@ -30,7 +32,7 @@ const wanted = (name) => !only || only.includes(name)
 const results = []
 const notes = []
 installPrograms()
-if (!fs.existsSync('build/Release/tvn.node') || !fs.existsSync('dist/index.js')) stop('nothing is built yet: npm install')
+if (!fs.existsSync(`${installed}/tvn.node`) || !fs.existsSync('dist/index.js')) stop('nothing is built yet: npm install')
 for (const [name, part] of Object.entries(parts)) {
   if (!wanted(name)) continue
   console.log(`\n── ${name} ──`)
@@ -48,6 +50,17 @@ process.exit(failed > 0 ? 1 : 0)
 function run(program, args, env = {}) {
   const { status, signal } = spawnSync(program, args, { stdio: 'inherit', env: { ...process.env, ...env } })
   if (signal) console.log(`${program} ended by ${signal}`)
+  return status === 0
+}
+
+/** Shell commands, two at a time: most tests have one thread. */
+function sideBySide(commands, env = {}) {
+  const input = commands.join('\0')
+  const { status } = spawnSync('xargs', ['-0', '-P2', '-I{}', 'sh', '-c', '{}'], {
+    input,
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  })
   return status === 0
 }
 
@@ -80,7 +93,8 @@ function installPrograms() {
 }
 
 function build(directory, flags) {
-  const generator = spawnSync('ninja', ['--version']).error ? [] : ['-G', 'Ninja']
+  const isConfigured = fs.existsSync(path.join(directory, 'CMakeCache.txt'))
+  const generator = isConfigured || spawnSync('ninja', ['--version']).error ? [] : ['-G', 'Ninja']
   return (
     run('cmake', ['-S', '.', '-B', directory, ...generator, '-DTVN_TESTS=ON', ...flags, '--log-level=WARNING']) &&
     run('cmake', ['--build', directory, '--parallel', '2', '--target', 'tvn_test', 'tvn_networks'], { NINJA_STATUS: '[%f/%t] ' })
@@ -89,19 +103,12 @@ function build(directory, flags) {
 
 /** The native tests once for every instruction set that this CPU has. */
 function nativeTests() {
-  if (!build('build/test', ['-DCMAKE_BUILD_TYPE=Release'])) return false
-  const detect = "process.env.TVN_MAX_ISA = ''; console.log(require('./build/Release/tvn.node').cpu().isa)"
+  if (!build(installed, [])) return false
+  const detect = `process.env.TVN_MAX_ISA = ''; console.log(require('./${installed}/tvn.node').cpu().isa)`
   const best = spawnSync(process.execPath, ['-e', detect], { encoding: 'utf8' }).stdout.trim()
-  let ok = true
-  for (const [i, level] of levels.entries()) {
-    if (i > levels.indexOf(best)) {
-      notes.push(`native tests for ${level} did not run: this CPU has ${best} at most`)
-      continue
-    }
-    console.log(`TVN_MAX_ISA=${level}`)
-    ok = run('build/test/tvn_test', ['--gtest_brief=1'], { TVN_MAX_ISA: level }) && ok
-  }
-  return ok
+  const those = levels.slice(0, levels.indexOf(best) + 1)
+  for (const level of levels.slice(those.length)) notes.push(`native tests for ${level} did not run: this CPU has ${best} at most`)
+  return sideBySide(those.map((level) => `TVN_MAX_ISA=${level} ${installed}/test/tvn_test --gtest_brief=1 && echo "passed for ${level}"`))
 }
 
 /**
@@ -125,9 +132,7 @@ function cudaTests() {
 function sanitizerTests() {
   if (!build('build/sanitize', ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1', '-DTVN_SANITIZE=address,undefined'])) return false
   const env = { UBSAN_OPTIONS: 'print_stacktrace=1' }
-  const networks = ['scripts/random-networks.mjs', '--tool', 'build/sanitize/tvn_networks', '--count', '8', '--presets', 'none', '--max-work', '20e6']
-  // in two halves side by side: under sanitizers the tests take minutes, most of them on one thread
-  const half = (i) => `GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=${i} build/sanitize/tvn_test --gtest_brief=1`
-  const halves = `${half(0)} & other=$!; ${half(1)}; own=$?; wait $other && exit $own`
-  return run('sh', ['-c', halves], env) && run(process.execPath, networks, env)
+  const networks = ['scripts/random-networks.mjs', '--tool', 'build/sanitize/test/tvn_networks', '--count', '8', '--presets', 'none', '--max-work', '20e6']
+  const half = (i) => `GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=${i} build/sanitize/test/tvn_test --gtest_brief=1`
+  return sideBySide([half(0), half(1)], env) && run(process.execPath, networks, env)
 }
