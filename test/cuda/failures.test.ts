@@ -6,12 +6,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect } from 'chai'
 import { TvnError } from '../../lib/errors.js'
 import { loadModel } from '../../lib/model/model.js'
-import { createTrainer } from '../../lib/train/trainer.js'
+import { createTrainer, type Trainer, type TrainingStep } from '../../lib/train/trainer.js'
 import { Network } from '../../lib/network/network.js'
 import { tvn } from '../cli/run.js'
 import { makeColourVideos, network } from '../data/colours.js'
 import { temporaryFolder } from '../data/videos.js'
 import { emulatedEnv, withEmulation, withEnvironment } from './emulation.js'
+import { clipsFor } from './small-networks.js'
 import { writeFileSync } from 'node:fs'
 
 const golden = new URL('../fixtures/golden/one-frame.safetensors', import.meta.url).pathname
@@ -79,10 +80,30 @@ describe('a GPU whose memory is full', function () {
     expect((await logitsOf('cuda')).every(Number.isFinite), 'once there is room').to.equal(true)
   })
 
+  it('is ERR_MEMORY for one batch of a trainer, which goes on with others and with the same once there is room', async () => {
+    process.env.TVN_EMULATION_MEMORY = String(2 ** 30)
+    using trainer = await createTrainer(network, { classes: 3, device: 'cuda' })
+    const before = await trainer.weights()
+    process.env.TVN_EMULATION_MEMORY = '200000'
+    const { code } = await refusal(() => step(trainer, 16))
+    expect(code).to.equal('ERR_MEMORY')
+    expect(await trainer.weights()).to.deep.equal(before)
+    const again = await refusal(() => step(trainer, 16))
+    expect(again.code, 'the same batch').to.equal('ERR_MEMORY')
+    process.env.TVN_EMULATION_MEMORY = String(2 ** 30)
+    for (const batch of [16, 2]) expect((await step(trainer, batch)).loss, `${batch} clips`).to.be.within(0.1, 10)
+    expect((await trainer.weights()).get('head.weight')).to.not.deep.equal(before.get('head.weight'))
+  })
+
   async function train(of: Network): Promise<unknown> {
     using trainer = await createTrainer(of, { classes: 3, device: 'cuda' })
-    const { frames, size } = of.streams[0]
-    return await trainer.step(new Uint8Array(2 * frames * size * size * 3), [2, frames, size, size, 3], [0, 1])
+    return await step(trainer, 2)
+  }
+
+  async function step(trainer: Trainer, clips: number): Promise<TrainingStep> {
+    const { frames, size } = trainer.network.streams[0]
+    const labels = Array.from({ length: clips }, (_, i) => i % 3)
+    return await trainer.step(clipsFor(trainer.network, clips), [clips, frames, size, size, 3], labels)
   }
 })
 
