@@ -1,5 +1,7 @@
 // Barriers, blocks and the order of threads: what must work, and be clean under every sanitizer.
 
+#include <algorithm>
+
 #include "cuda/emulation/scoped_variable.h"
 #include "cuda/test/test.h"
 
@@ -68,6 +70,24 @@ CUDA_TEST(emulation_shuffles_threads_by_a_seed) {
   }
   for (unsigned i = 0; i < 64; i++) EXPECT(orders[0][i] == i);
   EXPECT(orders[1] != orders[0] && orders[1] != orders[2] && orders[1] == orders[3]);
+}
+
+__global__ void order_of_blocks(unsigned* counter, unsigned* y) {
+  if (threadIdx.x == 0) y[blockIdx.x] = atomicAdd(counter, 1);
+}
+
+CUDA_TEST(emulation_shuffles_blocks_by_a_seed) {
+  for (const unsigned blocks : {1u, 12u, 97u})
+    for (const char* seed : {"0", "1", "5", "12", "97"}) {
+      const ScopedVariable variable("TVN_EMULATION_SEED", seed);
+      DeviceArray<unsigned> counter(std::vector<unsigned>{0}), y(blocks);
+      LAUNCH(order_of_blocks, blocks, 32, 0, nullptr, counter.data(), y.data());
+      std::vector<unsigned> turns = y.read(), sorted(blocks);
+      for (unsigned i = 0; i < blocks; i++) sorted[i] = i;
+      EXPECT((turns == sorted) == (blocks == 1 || seed[0] == '0'));
+      std::sort(turns.begin(), turns.end());
+      EXPECT(turns == sorted);  // each of them once
+    }
 }
 
 #if !defined(__SANITIZE_THREAD__)  // which finds that nothing orders the flag

@@ -1,6 +1,7 @@
 #include "cuda/emulation/launch.h"
 
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "cuda/emulation/crash.h"
@@ -77,6 +78,14 @@ class Run {
     processor->shared().allocate(0);
     pool().give_back(std::move(processor));
   }
+  /** Blocks come in the order of their numbers, or by a seed in another one: every `stride_`-th of them, from some block on. */
+  std::uint64_t block_at(std::uint64_t turn) const { return (turn * stride_ + seed_) % blocks_; }
+  std::uint64_t stride_of_seed() const {
+    if (seed_ == 0) return 1;
+    std::uint64_t stride = 1 + seed_ * 0x9e3779b97f4a7c15u % blocks_;
+    while (std::gcd(stride, blocks_) != 1) stride++;
+    return stride;
+  }
   void begin(Multiprocessor& processor, std::uint64_t block) const { processor.begin(kernel_, block, seed_ ? seed_ + block : 0, failed_); }
   void end(Multiprocessor& processor) {
     const char* fault = processor.end();
@@ -89,8 +98,8 @@ class Run {
   /** One block after another. */
   void work() {
     auto processor = take_processor();
-    for (std::uint64_t block; !failed_ && (block = next_++) < blocks_;) {
-      begin(*processor, block);
+    for (std::uint64_t turn; !failed_ && (turn = next_++) < blocks_;) {
+      begin(*processor, block_at(turn));
       processor->advance(false);
       end(*processor);
     }
@@ -119,7 +128,7 @@ class Run {
   }
 
   const Kernel& kernel_;
-  const std::uint64_t blocks_, seed_;
+  const std::uint64_t blocks_, seed_, stride_ = stride_of_seed();
   std::atomic<std::uint64_t> next_{0};
   std::atomic<bool> failed_{false};
   std::mutex mutex_;

@@ -105,7 +105,9 @@ size_t split_parts(int tiles, int splits) {
 
 }  // namespace
 
-bool takes_any_block(const ConvUse& use) { return !by_clip(use); }
+bool takes_block(ConvBlock block, const ConvUse& use) {
+  return !by_clip(use) || block == ConvBlock::rows64_columns64 || block == ConvBlock::rows64_columns32;
+}
 
 ConvWorkspaceSize conv_forward_workspace(const ConvShape& s, const ConvUse& use) {
   const int splits = forward_splits(s, use), tiles = row_tiles(s, use);

@@ -81,7 +81,7 @@ struct ConvForwardArgs {
   ConvWorkspace workspace = {};
 };
 
-/** What decides how the work of conv_forward is cut, besides the shape; then the tile has 64 rows unless nothing of it is true. */
+/** What decides how the work of conv_forward is cut, besides the shape. */
 struct ConvUse {
   bool shortcut = false, mean = false, gate = false;
   int shortcut_channels = 0;  // as stored
@@ -105,8 +105,8 @@ struct ConvWeightGradientArgs {
 
 void conv_forward(const ConvShape&, ConvBlock, const ConvForwardArgs&, cudaStream_t);
 ConvWorkspaceSize conv_forward_workspace(const ConvShape&, const ConvUse&);
-/** Whether any block will do; else one of 64 rows must be taken. */
-bool takes_any_block(const ConvUse&);
+/** Whether this block will do: tiles that must not have rows of two clips have 64 rows. */
+bool takes_block(ConvBlock, const ConvUse&);
 
 void conv_data_gradient(const ConvShape&, ConvBlock, const ConvDataGradientArgs&, cudaStream_t);
 ConvWorkspaceSize conv_data_gradient_workspace(const ConvShape&);

@@ -26,18 +26,48 @@ struct ConvEpilogueArgs {
   int tiles;           // of a clip
 };
 
-/** Adds eight values of each thread over the block: thread i < columns has the sum of column i afterwards. `shared`: threads × 8 floats. */
+/**
+ * Long sums are made of 32 slices, each of which has every 32nd term, whatever the number of a tile's columns: so their bits do not depend
+ * on it. The threads of a tile of 64 columns, eight each, have two slices each.
+ */
+constexpr int sum_slices = 32;
 template <int Threads, int Columns>
-__device__ __forceinline__ float add_columns(const float (&values)[8], float* shared) {
-  constexpr int vectors = Columns / vector_width, slices = Threads / vectors;
+constexpr int slices_a_thread = sum_slices* Columns / vector_width / Threads;
+
+/** Adds slices of eight columns of each thread over the block: thread i < columns has the sum of column i afterwards. `shared`: the slices.
+ */
+template <int Threads, int Columns, int Slices>
+__device__ __forceinline__ float add_columns(const float (&values)[Slices][8], float* shared) {
+  constexpr int vectors = Columns / vector_width, threads_a_vector = Threads / vectors;
   const int thread = static_cast<int>(threadIdx.x);
   __syncthreads();
-  store8(shared + thread / vectors * Columns + thread % vectors * vector_width, values);
+#pragma unroll
+  for (int s = 0; s < Slices; s++)
+    store8(shared + (s * threads_a_vector + thread / vectors) * Columns + thread % vectors * vector_width, values[s]);
   __syncthreads();
   float sum = 0;
   if (thread < Columns)
-    for (int s = 0; s < slices; s++) sum += shared[s * Columns + thread];
+    for (int s = 0; s < Slices * threads_a_vector; s++) sum += shared[s * Columns + thread];
   return sum;
+}
+
+/** The same where a thread has one slice. */
+template <int Threads, int Columns>
+__device__ __forceinline__ float add_columns(const float (&values)[8], float* shared) {
+  float slices[1][8];
+#pragma unroll
+  for (int i = 0; i < 8; i++) slices[0][i] = values[i];
+  return add_columns<Threads, Columns>(slices, shared);
+}
+
+/** Calls f(slice of this thread, term) for its share of `terms` terms of long sums. */
+template <int Threads, int Columns, class F>
+__device__ __forceinline__ void for_slices(int terms, const F& f) {
+  constexpr int vectors = Columns / vector_width, threads_a_vector = Threads / vectors;
+  for (int first = static_cast<int>(threadIdx.x) / vectors; first < terms; first += sum_slices)
+#pragma unroll
+    for (int s = 0; s < slices_a_thread<Threads, Columns>; s++)
+      if (first + s * threads_a_vector < terms) f(s, first + s * threads_a_vector);
 }
 
 /** The mean over a clip from the sums of its tiles: the tile that comes last adds all of them, in their order. */
@@ -54,40 +84,36 @@ __device__ __forceinline__ void finish_mean(const ConvEpilogueArgs& e, int clip,
   }
   if (there) parts[static_cast<long long>(tile) * channels + thread] = sum;
   if (!is_last_block(e.mean_counters + clip * ceil_div(channels, Columns) + first_column / Columns, e.tiles)) return;
-  constexpr int vectors = Columns / vector_width, slices = Threads / vectors;
-  const int column = thread % vectors * vector_width;
-  float total[8] = {};
-  if (first_column + column < channels) {
-#pragma unroll 4
-    for (int t = thread / vectors; t < e.tiles; t += slices) {
+  const int column = thread % (Columns / vector_width) * vector_width;
+  float total[slices_a_thread<Threads, Columns>][8] = {};
+  if (first_column + column < channels)
+    for_slices<Threads, Columns>(e.tiles, [&](int slice, int t) {
       const float4* const from = reinterpret_cast<const float4*>(parts + static_cast<long long>(t) * channels + column);
       const float4 a = __ldcg(from), b = __ldcg(from + 1);
-      total[0] += a.x, total[1] += a.y, total[2] += a.z, total[3] += a.w;
-      total[4] += b.x, total[5] += b.y, total[6] += b.z, total[7] += b.w;
-    }
-  }
+      float(&to)[8] = total[slice];
+      to[0] += a.x, to[1] += a.y, to[2] += a.z, to[3] += a.w;
+      to[4] += b.x, to[5] += b.y, to[6] += b.z, to[7] += b.w;
+    });
   sum = add_columns<Threads, Columns>(total, shared);
   if (there) mean[thread] = sum * factor;
 }
 
 /**
  * The scale of a tile's columns from a gate's last layer: sigmoid(x·w + bias) · multiply, x being a vector of the clip. Every tile computes
- * its own columns, which costs less than a kernel in between. `shared`: threads × 8 floats.
+ * its own columns, which costs less than a kernel in between. `shared`: 32 rows of the tile's columns.
  */
 template <int Threads, int Columns>
 __device__ __forceinline__ void excite(const ConvGate& gate, int channels, int clip, int first_column, float* shared, float* scale) {
-  constexpr int vectors = Columns / vector_width, slices = Threads / vectors;
-  const int thread = static_cast<int>(threadIdx.x), column = first_column + thread % vectors * vector_width;
-  float sums[8] = {};
+  const int thread = static_cast<int>(threadIdx.x), column = first_column + thread % (Columns / vector_width) * vector_width;
+  float sums[slices_a_thread<Threads, Columns>][8] = {};
   if (column < channels) {
     const float* const x = gate.x + static_cast<long long>(clip) * gate.inputs;
-#pragma unroll 4
-    for (int k = thread / vectors; k < gate.inputs; k += slices) {
+    for_slices<Threads, Columns>(gate.inputs, [&](int slice, int k) {
       float w[8];
       load8(gate.w + static_cast<long long>(k) * channels + column, w);
 #pragma unroll
-      for (int i = 0; i < 8; i++) sums[i] += x[k] * w[i];
-    }
+      for (int i = 0; i < 8; i++) sums[slice][i] += x[k] * w[i];
+    });
   }
   float sum = add_columns<Threads, Columns>(sums, shared);
   if (thread < Columns && first_column + thread < channels) {

@@ -29,7 +29,7 @@ struct ConvGemmArgs {
 
 enum class ConvPass { forward, data_gradient };
 
-/** Whether tiles of this size may be kept to one clip, for its gate, its mean or the frames of its places: see takes_any_block. */
+/** Whether tiles of this size may be kept to one clip, for its gate, its mean or the frames of its places: see takes_block. */
 template <class Gemm>
 constexpr bool stays_in_clip = Gemm::rows == 64;
 
@@ -131,17 +131,22 @@ __device__ __forceinline__ void scale_tile(const ConvGemmArgs& args, const float
   }
 }
 
-/** Finishes and writes the rows of a tile; returns this thread's sums of eight columns of what was written. */
+/** Finishes and writes the rows of a tile; adds what was written to this thread's slices of eight columns. */
 template <class Gemm, ConvPass Pass>
 __device__ __forceinline__ void write_rows(const ConvGemmArgs& args, const ConvRows<Pass>& rows, const float* tile_scale, int first_row,
-                                           int count, int first_column, float* tile, float (&sums)[8]) {
+                                           int count, int first_column, float* tile,
+                                           float (&sums)[slices_a_thread<Gemm::threads, Gemm::columns>][8]) {
   const ConvEpilogueArgs& e = args.epilogue;
   constexpr int vectors = Gemm::columns / vector_width;
   const int vector = static_cast<int>(threadIdx.x) % vectors * vector_width, column = first_column + vector;
   const bool pooled = stays_in_clip<Gemm> && e.pooling.is_there();
   if (tile_scale) tile_scale += vector;
+  const auto add = [&](int slice, const float(&y)[8]) {
+#pragma unroll
+    for (int i = 0; i < 8; i++) sums[slice][i] += y[i];
+  };
   if (column < args.rows.c)
-    for (int line = static_cast<int>(threadIdx.x) / vectors; line < count; line += Gemm::threads / vectors) {
+    for_slices<Gemm::threads, Gemm::columns>(count, [&](int slice, int line) {
       float y[8];
       float* const values = tile + line * Gemm::sum_stride + vector;
       load8(values, y);
@@ -151,25 +156,23 @@ __device__ __forceinline__ void write_rows(const ConvGemmArgs& args, const ConvR
       if (pooled) {
         to_floats(to_halves(y), y);
         store8(values, y);
-        continue;
+      } else {
+        write(e, element, y);
+        add(slice, y);
       }
-      write(e, element, y);
-#pragma unroll
-      for (int i = 0; i < 8; i++) sums[i] += y[i];
-    }
+    });
   if (!pooled) return;
   __syncthreads();
   if (column >= args.rows.c) return;
   const int frames = args.rows.t, area = args.rows.h * args.rows.w, places = count / frames, results = e.pooling.frames;
   const int clip = rows.position(first_row) / args.rows.positions(), first_place = first_row / frames;
-  for (int line = static_cast<int>(threadIdx.x) / vectors; line < places * results; line += Gemm::threads / vectors) {
+  for_slices<Gemm::threads, Gemm::columns>(places * results, [&](int slice, int line) {
     const int place = line / results, frame = line % results;
     float y[8];
     pool_frames(e.pooling, tile + place * frames * Gemm::sum_stride + vector, Gemm::sum_stride, frames, frame, y);
     write(e, static_cast<long long>((clip * results + frame) * area + first_place + place) * args.rows.c + column, y);
-#pragma unroll
-    for (int i = 0; i < 8; i++) sums[i] += y[i];
-  }
+    add(slice, y);
+  });
 }
 
 /**
@@ -242,7 +245,7 @@ __global__ void __launch_bounds__(Gemm::threads, 2) conv_gemm(const ConvGemmArgs
       (phase * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y)) * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
   if (!args.splits.template combine<Gemm::rows, Gemm::columns, Gemm::threads>(sums, Gemm::sum_stride, result, split)) return;
 
-  float columns[8] = {};
+  float columns[slices_a_thread<Gemm::threads, Gemm::columns>][8] = {};
   write_rows<Gemm, Pass>(args, rows, tile_scale, first_row, count, first_column, sums, columns);
   if (!stays_in_clip<Gemm> || !args.epilogue.mean) return;
   const float sum = add_columns<Gemm::threads, Gemm::columns>(columns, sums);

@@ -76,6 +76,14 @@ Sums convolve(const ConvShape& s, const std::vector<double>& x, const std::vecto
   return y;
 }
 
+/** Of what was written, over each clip. */
+Sums means_of(const Extents& y, const std::vector<double>& written) {
+  Sums means(static_cast<size_t>(y.n * y.c));
+  const auto clip = static_cast<size_t>(y.positions() * y.c), channels = static_cast<size_t>(y.c);
+  for (size_t i = 0; i < written.size(); i++) means.add(i / clip * channels + i % channels, written[i] / y.positions());
+  return means;
+}
+
 struct Workspace {
   DeviceArray<int> counters;
   DeviceArray<char> parts;
@@ -212,15 +220,13 @@ CUDA_TEST(conv_forward_has_every_epilogue) {
       DeviceArray<float> y32(s.y.size()), mean(static_cast<size_t>(3 * s.y.c));
       args.y = y.data();
       if (o.mean) args.mean = mean.data();
-      const ConvBlock block = takes_any_block(use) ? blocks[i % 4] : blocks[1 + i % 2 * 2];
+      const ConvBlock block = takes_block(blocks[i % 4], use) ? blocks[i % 4] : blocks[1 + i % 2 * 2];
       const double terms = static_cast<double>(s.x.c + wide.c + gate_inputs);
       conv_forward(s, block, args, nullptr);
       const auto got = y.doubles();
       expect_close(got, want.value, {0x1p-11, terms}, want.magnitude);
       if (o.mean) {
-        Sums columns(static_cast<size_t>(3 * s.y.c));
-        for (size_t e = 0; e < got.size(); e++)
-          columns.add(e / static_cast<size_t>(70 * s.y.c) * static_cast<size_t>(s.y.c) + e % static_cast<size_t>(s.y.c), got[e] / 70);
+        const Sums columns = means_of(s.y, got);
         expect_close(mean.doubles(), columns.value, {0x1p-24, 70, 0, 0x1p-30}, columns.magnitude);
       }
       workspace.expect_zero();
@@ -230,6 +236,58 @@ CUDA_TEST(conv_forward_has_every_epilogue) {
       expect_close(y32.doubles(), want.value, {0x1p-24, terms, 0, 0x1p-30}, want.magnitude);
     }
   }
+}
+
+// The order of blocks is the device's: the emulation takes several.
+CUDA_TEST(conv_forward_adds_splits_and_tiles_in_one_order) {
+  Random random;
+  const Case c = make_case({2, 1, 13, 11, 0}, 136, 70, window(1, 3, 3, 1, 1, 1));
+  const ConvShape& s = c.shape;
+  const int gate_inputs = 40;
+  const ConvUse use{false, true, true, 0, 0};
+  const auto x = random_rows<half>(random, static_cast<size_t>(s.x.rows()), c.channels, s.x.c);
+  const auto w = random_weights(random, c);
+  const auto gate_w = random_rows<half>(random, static_cast<size_t>(gate_inputs), c.outputs, s.y.c);
+  const auto gate_x = random_rows<float>(random, 2, gate_inputs, gate_inputs);
+  const Sums product = convolve(s, to_doubles(x), to_doubles(w));
+  const auto dgw = to_doubles(gate_w), dgx = to_doubles(gate_x);
+  Sums want(s.y.size());
+  for (int n = 0; n < 2; n++)
+    for (int column = 0; column < s.y.c; column++) {
+      double z = 0;
+      for (int g = 0; g < gate_inputs; g++)
+        z += dgx[static_cast<size_t>(n * gate_inputs + g)] * dgw[static_cast<size_t>(g * s.y.c + column)];
+      const double scale = reference(Function::sigmoid, z);
+      for (int row = 0; row < s.y.positions(); row++) {
+        const size_t at = static_cast<size_t>((n * s.y.positions() + row) * s.y.c + column);
+        want.value[at] = product.value[at] * scale;
+        want.magnitude[at] = product.magnitude[at] * scale;
+      }
+    }
+  DeviceArray<half> device_x(x), device_w(w), device_gate_w(gate_w);
+  DeviceArray<float> device_gate_x(gate_x);
+  std::vector<double> first, first_means;
+  for (const char* seed : {"0", "1", "2", "3", "4"})
+    for (const ConvBlock block : blocks) {
+      if (!takes_block(block, use)) continue;
+      const OrderOfBlocks order(seed);
+      Workspace workspace(conv_forward_workspace(s, use));
+      EXPECT(workspace.get().parts && conv_forward_workspace(s, use).counters > s.y.n * ceil_div(s.y.c, 32));  // it is split
+      DeviceArray<half> y(s.y.size());
+      DeviceArray<float> mean(static_cast<size_t>(2 * s.y.c));
+      ConvForwardArgs args{device_x.data(), device_w.data()};
+      args.gate = {device_gate_x.data(), gate_inputs, device_gate_w.data(), nullptr, nullptr};
+      args.y = y.data();
+      args.mean = mean.data();
+      args.workspace = workspace.get();
+      conv_forward(s, block, args, nullptr);
+      const auto got = y.doubles(), got_means = mean.doubles();
+      expect_close(got, want.value, {0x1p-11, static_cast<double>(9 * s.x.c + gate_inputs)}, want.magnitude);
+      expect_close(got_means, means_of(s.y, got).value, {0x1p-24, 143, 0, 0x1p-30}, means_of(s.y, got).magnitude);
+      if (first.empty()) first = got, first_means = got_means;
+      EXPECT(got == first && got_means == first_means);
+      workspace.expect_zero();
+    }
 }
 
 CUDA_TEST(conv_forward_pools_frames) {
@@ -280,17 +338,24 @@ CUDA_TEST(conv_forward_pools_frames) {
           means[static_cast<size_t>(n * s.y.c + i % s.y.c)] += want.back() / (results * area);
         }
     const ConvUse use{false, true, false, 0, results};
-    Workspace workspace(conv_forward_workspace(s, use));
-    DeviceArray<half> y(want.size());
-    DeviceArray<float> mean(means.size());
-    args.y = y.data();
-    args.mean = mean.data();
-    args.workspace = workspace.get();
-    conv_forward(s, ConvBlock::rows64_columns64, args, nullptr);
-    // a sum that is split differs from the unsplit one by its rounding, before and after the pooling
-    expect_close(y.doubles(), want, {0x1p-11, 100, 1});
-    expect_close(mean.doubles(), means, {0x1p-24, 300, 2});
-    workspace.expect_zero();
+    std::vector<double> first_means;
+    for (const ConvBlock block : blocks) {
+      if (!takes_block(block, use)) continue;
+      Workspace workspace(conv_forward_workspace(s, use));
+      DeviceArray<half> y(want.size());
+      DeviceArray<float> mean(means.size());
+      args.y = y.data();
+      args.mean = mean.data();
+      args.workspace = workspace.get();
+      conv_forward(s, block, args, nullptr);
+      // a sum that is split differs from the unsplit one by its rounding, before and after the pooling
+      expect_close(y.doubles(), want, {0x1p-11, 100, 1});
+      const auto got_means = mean.doubles();
+      expect_close(got_means, means, {0x1p-24, 300, 2});
+      if (first_means.empty()) first_means = got_means;
+      EXPECT(got_means == first_means);
+      workspace.expect_zero();
+    }
   }
 }
 

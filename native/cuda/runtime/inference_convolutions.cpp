@@ -248,8 +248,13 @@ void InferenceConvolutions::lower_plain(const Node& node) {
   step.key =
       "conv " + describe(shape.x) + " → " + describe(shape.y) + ", " + describe(shape.window) + (use.shortcut ? " and a shortcut" : "");
   step.ways.clear();
-  for (const NamedBlock& block : blocks)
-    if (step.ways.empty() || takes_any_block(use)) step.ways.emplace_back(block.name);
+  std::vector<ConvBlock> ways;
+  for (const NamedBlock& block : blocks) {
+    if (!takes_block(block.block, use)) continue;
+    step.ways.emplace_back(block.name);
+    ways.push_back(block.block);
+  }
+  if (ways.size() < conv_block_count) step.key += ", clip by clip";
   step.launch = [=](const Binding& b, size_t way, cudaStream_t stream) {
     ConvForwardArgs a = args;
     a.x = b.halves(x);
@@ -266,7 +271,7 @@ void InferenceConvolutions::lower_plain(const Node& node) {
     a.y = b.halves(y);
     a.mean = b.floats(mean);
     a.workspace = b.workspace();
-    conv_forward(shape, blocks[way].block, a, stream);
+    conv_forward(shape, ways[way], a, stream);
   };
   cudnn_.offer(step, node, shape, bias);
 }

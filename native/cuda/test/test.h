@@ -42,6 +42,16 @@ class Trace {
 
 uint64_t seed();
 
+/** While it lives, the emulation runs blocks in the order of this seed; a GPU in its own. */
+class OrderOfBlocks {
+ public:
+  explicit OrderOfBlocks(const char* seed);
+  ~OrderOfBlocks();
+
+ private:
+  std::string before_;
+};
+
 /** splitmix64 */
 class Random {
  public:
