@@ -12,6 +12,7 @@ import { readSafetensors, type Tensor } from '../../lib/model/safetensors.js'
 import { createTunedPlan } from '../../lib/model/tuning.js'
 import { Random } from '../../lib/random.js'
 import { initialize } from '../../lib/train/initialize.js'
+import { createTrainer } from '../../lib/train/trainer.js'
 import { tvn } from '../cli/run.js'
 import { temporaryFolder } from '../data/videos.js'
 import { emulatedEnv, withEmulation, withEnvironment } from './emulation.js'
@@ -76,6 +77,31 @@ describe('inference on a GPU', function () {
     ])
     expect(again).to.deep.equal(whole)
     expect(difference(last as Float32Array, (whole as Float32Array).subarray(2 * classes))).to.be.below(1e-3)
+  })
+
+  describe('with a second one', () => {
+    withEnvironment({ TVN_EMULATION_DEVICES: '2' })
+
+    it('computes and trains on either, also at the same time', async () => {
+      using first = await loadModel(golden, { device: 'cuda' })
+      using second = await loadModel(golden, { device: 'cuda:1' })
+      expect([first.device, second.device]).to.deep.equal(['cuda', 'cuda:1'])
+      const clips = clipsFor(first.network, 2)
+      const { frames, size } = first.network.streams[0]
+      const shape = [2, frames, size, size, 3]
+      const all = await Promise.all([first, second, first, second].map((model) => model.logits(clips, shape)))
+      for (const logits of all) expect(logits).to.deep.equal(all[0])
+      const steps = await Promise.all(
+        (['cuda', 'cuda:1', 'cuda'] as const).map(async (device) => {
+          using trainer = await createTrainer(first, { device, seed: 1 })
+          await trainer.step(clips, shape, [0, 1])
+          return { ...(await trainer.step(clips, shape, [0, 1])), weights: await trainer.weights() }
+        }),
+      )
+      for (const step of steps) expect(step).to.deep.equal(steps[0])
+      const absent = await loadModel(golden, { device: 'cuda:2' }).catch((error: unknown) => error)
+      expect(absent).to.have.property('code', 'ERR_DEVICE')
+    })
   })
 
   it('has stages that hold every op once, times of its kernels, and memory', async () => {

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t most_queued = 4096;  // operations; then some are done without being asked for
 
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int current = 0;  // device
 
 const char* variable(const char* name) {
   const char* text = std::getenv(name);
@@ -26,7 +27,7 @@ namespace option {
 
 std::size_t memory() { return static_cast<std::size_t>(number("TVN_EMULATION_MEMORY", 16ll << 30)); }
 int driver_version() { return static_cast<int>(number("TVN_EMULATION_DRIVER", 13000)); }
-bool has_device() { return number("TVN_EMULATION_DEVICES", 1) > 0; }
+int devices() { return static_cast<int>(number("TVN_EMULATION_DEVICES", 1)); }
 int capability() {
   const char* text = variable("TVN_EMULATION_CAPABILITY");
   int major = 0, minor = 0;
@@ -37,6 +38,8 @@ std::uint64_t seed() { return static_cast<std::uint64_t>(number("TVN_EMULATION_S
 long lost_after() { return static_cast<long>(number("TVN_EMULATION_LOST_AFTER", -1)); }
 
 }  // namespace option
+
+int& current_device() { return current; }
 
 /** Never destroyed: threads of the host may still call while the program ends. */
 Device& Device::get() {

@@ -37,13 +37,14 @@ struct Capture {
 struct Allocation {
   std::size_t bytes;
   bool on_device;  // or pinned memory of the host
+  int device;      // that was the current one
 };
 
 /** What the environment says of the device (README.md lists the variables). */
 namespace option {
 std::size_t memory();  // bytes
 int driver_version();
-bool has_device();
+int devices();
 int capability();  // 70, 80 …
 unsigned threads();
 std::uint64_t seed();
@@ -79,6 +80,8 @@ class Device {
 
   /** Whether [at, at + bytes) lies in one allocation; of the device only, if so asked. */
   bool holds(const void* at, std::size_t bytes, bool on_device) const;
+  /** The allocation that it lies in, or null. */
+  const Allocation* allocation_of(const void* at) const;
   /** The bytes of an allocation behind which something was written; −1 where there is none. */
   long overrun() const;
 
@@ -92,6 +95,12 @@ class Device {
   long launches_ = 0;
 };
 
+/**
+ * The calling thread's device. Devices share queue and kernels; what has to be of one device is checked: a stream with the current device
+ * of a launch, an event with its stream, pointer arguments with the device that runs the kernel.
+ */
+int& current_device();
+
 /** Room behind an allocation that nobody may write; none under ASan, which sees more. */
 std::size_t guard_bytes();
 constexpr unsigned char guard_value = 0xA5;
@@ -103,7 +112,7 @@ cudaError_t api(Call call) {
   Device& device = Device::get();
   const std::lock_guard lock(device.mutex);
   if (option::driver_version() < oldest_driver) return note_error(cudaErrorInsufficientDriver);
-  if (!option::has_device()) return note_error(cudaErrorNoDevice);
+  if (option::devices() < 1) return note_error(cudaErrorNoDevice);
   if (device.broken() != cudaSuccess) return note_error(device.broken());
   return note_error(call(device));
 }
@@ -112,6 +121,7 @@ cudaError_t api(Call call) {
 
 struct CUstream_st {
   unsigned flags;
+  int device;
   std::shared_ptr<tvn::emulation::Capture> capture;
 };
 
@@ -121,6 +131,7 @@ struct CUevent_st {
     bool recorded = false;
     std::chrono::steady_clock::time_point at;
   };
+  int device;
   std::shared_ptr<Times> times = std::make_shared<Times>();
   std::shared_ptr<tvn::emulation::Capture> capture;
 };

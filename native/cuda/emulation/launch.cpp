@@ -154,6 +154,8 @@ cudaError_t check(const Device& device, const Kernel& kernel) {
 cudaError_t submit(Kernel kernel, cudaStream_t stream) {
   return api([&](Device& device) {
     if (const cudaError_t error = check(device, kernel); error != cudaSuccess) return error;
+    kernel.device = current_device();
+    if (stream && device.streams.count(stream) && stream->device != kernel.device) return cudaErrorInvalidResourceHandle;
     return device.enqueue(stream, {cudaGraphNodeTypeKernel, [kernel = std::move(kernel)] { return Device::get().execute(kernel); }});
   });
 }
@@ -166,6 +168,11 @@ cudaError_t Device::execute(const Kernel& kernel) {
     if (kernel.pointers[i] && !holds(kernel.pointers[i], 0, false))
       return break_down(cudaErrorIllegalAddress,
                         name + ": pointer argument number " + std::to_string(i + 1) + " is not memory of the device");
+  for (std::size_t i = 0; i < kernel.pointers.size(); i++)
+    if (const Allocation* const of = kernel.pointers[i] ? allocation_of(kernel.pointers[i]) : nullptr; of && of->device != kernel.device)
+      return break_down(cudaErrorIllegalAddress, name + ": pointer argument number " + std::to_string(i + 1) + " is memory of device " +
+                                                     std::to_string(of->device) + ", the kernel runs on device " +
+                                                     std::to_string(kernel.device));
   if (const std::string fault = Run(kernel).all(); !fault.empty()) return break_down(cudaErrorLaunchFailure, fault);
   if (const long bytes = overrun(); bytes >= 0)
     return break_down(cudaErrorIllegalAddress,

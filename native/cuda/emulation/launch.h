@@ -46,6 +46,7 @@ struct Kernel {
   bool cooperative;
   std::shared_ptr<const Body> body;
   std::vector<const void*> pointers;  // among the arguments
+  int device = 0;
 };
 
 /** Checks the launch as a device does, and queues it. */

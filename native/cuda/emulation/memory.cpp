@@ -18,6 +18,10 @@ bool Device::holds(const void* at, std::size_t bytes, bool on_device) const {
   return address - begin <= allocation.bytes && bytes <= allocation.bytes - (address - begin) && (allocation.on_device || !on_device);
 }
 
+const Allocation* Device::allocation_of(const void* at) const {
+  return holds(at, 0, false) ? &std::prev(allocations.upper_bound(reinterpret_cast<std::uintptr_t>(at)))->second : nullptr;
+}
+
 long Device::overrun() const {
   for (const auto& [begin, allocation] : allocations) {
     if (!allocation.on_device) continue;
@@ -46,7 +50,7 @@ cudaError_t allocate(Device& device, void** to, std::size_t bytes, bool on_devic
     std::memset(static_cast<unsigned char*>(memory) + bytes, guard_value, guard);
     device.allocated += bytes;
   }
-  device.allocations[reinterpret_cast<std::uintptr_t>(memory)] = {bytes, on_device};
+  device.allocations[reinterpret_cast<std::uintptr_t>(memory)] = {bytes, on_device, current_device()};
   *to = memory;
   return cudaSuccess;
 }

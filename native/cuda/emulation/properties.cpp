@@ -36,6 +36,8 @@ cudaDeviceProp properties() {
   return p;
 }
 
+bool is_there(int device) { return device >= 0 && device < option::devices(); }
+
 }  // namespace
 
 int active_blocks(unsigned threads, std::size_t dynamic_shared) {
@@ -54,25 +56,29 @@ using namespace tvn::emulation;
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
   if (option::driver_version() < oldest_driver) return note_error(cudaErrorInsufficientDriver);
-  if (!option::has_device()) return note_error(cudaErrorNoDevice);
-  *count = 1;
+  if (option::devices() < 1) return note_error(cudaErrorNoDevice);
+  *count = option::devices();
   return cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device) {
-  return api([&](Device&) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; });
+  return api([&](Device&) {
+    if (!is_there(device)) return cudaErrorInvalidDevice;
+    current_device() = device;
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaGetDevice(int* device) {
   return api([&](Device&) {
-    *device = 0;
+    *device = current_device();
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* to, int device) {
   return api([&](Device&) {
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!is_there(device)) return cudaErrorInvalidDevice;
     *to = properties();
     return cudaSuccess;
   });
@@ -80,7 +86,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* to, int device) {
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
   return api([&](Device&) {
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!is_there(device)) return cudaErrorInvalidDevice;
     const cudaDeviceProp p = properties();
     switch (attribute) {
       case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; return cudaSuccess;

@@ -4,6 +4,7 @@
 #include <string>
 #include <thread>
 
+#include "cuda/emulation/fault.h"
 #include "cuda/emulation/scoped_variable.h"
 #include "cuda/test/test.h"
 
@@ -192,6 +193,41 @@ CUDA_TEST(emulation_describes_its_device) {
   EXPECT(cudaSetDevice(1) == cudaErrorInvalidDevice);
   EXPECT(cudaGetLastError() == cudaErrorInvalidDevice);
   EXPECT(std::strcmp(cudaGetErrorName(cudaErrorIllegalAddress), "cudaErrorIllegalAddress") == 0);
+}
+
+__global__ void touch(int* x) { x[0] = 1; }
+
+CUDA_TEST(emulation_keeps_devices_apart) {
+  const ScopedVariable variable("TVN_EMULATION_DEVICES", "2");
+  int count = 0, current = -1, *first, *second;
+  check(cudaGetDeviceCount(&count), "cudaGetDeviceCount");
+  EXPECT(count == 2);
+  EXPECT(cudaSetDevice(2) == cudaErrorInvalidDevice);
+  check(cudaMalloc(&first, 16), "cudaMalloc");
+  cudaStream_t stream;
+  cudaEvent_t event;
+  check(cudaStreamCreate(&stream), "cudaStreamCreate");
+  check(cudaEventCreate(&event), "cudaEventCreate");
+  check(cudaSetDevice(1), "cudaSetDevice");
+  std::thread([&] { EXPECT(cudaGetDevice(&current) == cudaSuccess && current == 0); }).join();  // each thread has its own
+  EXPECT(cudaGetDevice(&current) == cudaSuccess && current == 1);
+  check(cudaMalloc(&second, 16), "cudaMalloc");
+  LAUNCH(touch, 1, 1, 0, nullptr, second);
+  EXPECT(cudaDeviceSynchronize() == cudaSuccess);
+  LAUNCH(touch, 1, 1, 0, stream, second);
+  EXPECT(cudaGetLastError() == cudaErrorInvalidResourceHandle);
+  EXPECT(cudaEventRecord(event, nullptr) == cudaErrorInvalidResourceHandle);
+  EXPECT(cudaEventRecord(event, stream) == cudaSuccess);
+  LAUNCH(touch, 1, 1, 0, nullptr, first);
+  EXPECT(cudaDeviceSynchronize() == cudaErrorIllegalAddress);
+  EXPECT(last_fault().find("is memory of device 0, the kernel runs on device 1") != std::string::npos);
+  reset();
+  check(cudaSetDevice(0), "cudaSetDevice");
+  check(cudaEventDestroy(event), "cudaEventDestroy");
+  check(cudaStreamDestroy(stream), "cudaStreamDestroy");
+  check(cudaFree(first), "cudaFree");
+  check(cudaFree(second), "cudaFree");
+  cudaGetLastError();
 }
 
 CUDA_TEST(emulation_fails_on_demand) {

@@ -25,6 +25,7 @@ cudaError_t finish_event(Device& device, cudaEvent_t event) {
 
 cudaError_t record(Device& device, cudaEvent_t event, cudaStream_t stream) {
   if (!device.events.count(event) || (stream && !device.streams.count(stream))) return cudaErrorInvalidResourceHandle;
+  if (event->device != (stream ? stream->device : current_device())) return cudaErrorInvalidResourceHandle;
   event->capture = stream ? stream->capture : nullptr;
   if (event->capture) return event->capture->valid ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
   event->times->pending++;
@@ -100,7 +101,7 @@ using namespace tvn::emulation;
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return api([&](Device& device) {
     if (flags > cudaStreamNonBlocking) return cudaErrorInvalidValue;
-    device.streams.insert(*stream = new CUstream_st{flags, nullptr});
+    device.streams.insert(*stream = new CUstream_st{flags, current_device(), nullptr});
     return cudaSuccess;
   });
 }
@@ -123,7 +124,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) { return cudaStreamSynchronize(
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return api([&](Device& device) {
-    device.events.insert(*event = new CUevent_st);
+    device.events.insert(*event = new CUevent_st{current_device()});
     return cudaSuccess;
   });
 }
