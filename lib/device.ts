@@ -1,7 +1,7 @@
 import { wrong } from './check.js'
 import { TvnError } from './errors.js'
 import { type NativeCuda, type NativeDevice, type NativeGpu, native } from './native.js'
-import { program } from './program.js'
+import { buildCuda, program } from './program.js'
 
 /** Where networks run: `cpu`, or a GPU: `cuda` is the first one, `cuda:1` the second. */
 export type Device = 'cpu' | 'cuda' | `cuda:${number}`
@@ -59,7 +59,12 @@ function indexOf(device: Device): number {
   return Number(device.split(':')[1] ?? 0)
 }
 
-function hintFor({ absence }: NativeCuda): string {
-  if (absence === 'off' || absence === 'bad-setting') return 'unset TVN_CUDA'
-  return `${program} doctor says what there is; cpu needs no GPU`
+/** How to get a backend that is missing or was built from other sources; undefined where that is not what is wrong. */
+export function backendAdvice({ absence }: Pick<NativeCuda, 'absence'>): string | undefined {
+  return absence === 'not-built' || absence === 'stale' ? buildCuda(process.env.TVN_CUDA === 'emulated') : undefined
+}
+
+function hintFor(cuda: NativeCuda): string {
+  if (cuda.absence === 'off' || cuda.absence === 'bad-setting') return 'unset TVN_CUDA'
+  return backendAdvice(cuda) ?? `${program} doctor says what there is; cpu needs no GPU`
 }

@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises'
 import os from 'node:os'
 import { cacheDirectory } from '../cache.js'
 import { findDecoder } from '../data/decoder/find.js'
-import type { Device } from '../device.js'
+import { backendAdvice, type Device } from '../device.js'
 import { type NativeCpu, type NativeCuda, type NativeGpu, native } from '../native.js'
 import { Network } from '../network/network.js'
 import { rebuildAddon } from '../program.js'
@@ -62,7 +62,9 @@ export async function examine(): Promise<DoctorReport> {
 
 async function findCuda(): Promise<NativeCuda> {
   try {
-    return await native().cudaDevices()
+    const cuda = await native().cudaDevices()
+    const advice = backendAdvice(cuda)
+    return advice === undefined ? cuda : { ...cuda, reason: `${cuda.reason}; ${advice}` }
   } catch {
     return { available: false, absence: 'unloadable', reason: 'the native addon cannot be loaded', emulated: false, devices: [] }
   }

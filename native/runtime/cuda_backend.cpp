@@ -14,7 +14,6 @@ namespace tvn {
 namespace {
 
 constexpr std::array absence_names = {"none", "bad-setting", "off", "not-built", "unloadable", "stale", "no-device"};
-constexpr const char* build_command = "npm run build:cuda";
 
 /** The folder of the library or program that this code is in. */
 std::filesystem::path own_folder() {
@@ -45,11 +44,10 @@ CudaBackend load_cuda_backend(const std::string& setting) {
   if (setting == "off") return absent(CudaAbsence::off, "it is switched off by TVN_CUDA=off");
   if (!emulated && setting != "auto" && setting != "on")
     return absent(CudaAbsence::bad_setting, "TVN_CUDA is \"" + setting + "\", expected auto, on, off or emulated");
-  const std::string build = std::string(build_command) + (emulated ? " -- --emulation" : "");
   const std::filesystem::path library = own_folder() / (emulated ? "libtvn_cuda_emu.so" : "libtvn_cuda.so");
   std::error_code ignored;
   if (!std::filesystem::exists(library, ignored))
-    return absent(CudaAbsence::not_built, std::string("the CUDA backend") + (emulated ? "'s emulation" : "") + " is not built: " + build);
+    return absent(CudaAbsence::not_built, std::string("the CUDA backend") + (emulated ? "'s emulation" : "") + " is not built");
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!handle) {
     const char* error = dlerror();
@@ -58,9 +56,9 @@ CudaBackend load_cuda_backend(const std::string& setting) {
   const auto entry = reinterpret_cast<TvnCudaEntry>(dlsym(handle, TVN_CUDA_ENTRY));
   const TvnCudaBackend* table = entry ? entry() : nullptr;
   if (!table || table->abi != TVN_CUDA_ABI)
-    return absent(CudaAbsence::stale, "the CUDA backend was built for another version of this package; rebuild it: " + build);
+    return absent(CudaAbsence::stale, "the CUDA backend was built for another version of this package");
   if (std::string(table->ops_hash ? table->ops_hash : "") != TVN_OPS_HASH)
-    return absent(CudaAbsence::stale, "the CUDA backend was built from another op table; rebuild it: " + build);
+    return absent(CudaAbsence::stale, "the CUDA backend was built from another op table");
   return {table, CudaAbsence::none, ""};
 }
 
