@@ -1,4 +1,4 @@
-// `npm run build:cuda`: builds the CUDA backend, build/Release/libtvn_cuda.so, with this machine's nvcc. `--toolkit FOLDER` takes another CUDA;
+// `npm run build:cuda`, or `node scripts/build-cuda.mjs`: builds the CUDA backend, build/Release/libtvn_cuda.so, with this machine's nvcc. `--toolkit FOLDER` takes another CUDA;
 // `--emulation` builds libtvn_cuda_emu.so instead, the same kernels on the CPU, with a C++ compiler alone; everything else is passed on to CMake,
 // e.g. `npm run build:cuda -- -DTVN_CUDA_ARCHITECTURES=90`. npm install never runs this.
 import { spawnSync } from 'node:child_process'
@@ -9,6 +9,7 @@ import {
   architecturesFor,
   cachedToolkit,
   cachedVersion,
+  command,
   hostCompiler,
   isOlder,
   machineToolkit,
@@ -26,13 +27,21 @@ function give(up) {
   process.exit(1)
 }
 
-const { emulation, toolkit: toolkitFolder, flags } = optionsOfBuild(process.argv.slice(2))
+const { emulation, toolkit: toolkitFolder, flags } = readOptions()
 const cmake = spawnSync('cmake', ['--version'], { encoding: 'utf8' })
 const [, major, minor] = /(\d+)\.(\d+)/.exec(cmake.stdout ?? '') ?? []
 if (cmake.error || isOlder([Number(major), Number(minor)], [3, 20])) give('cmake 3.20 or newer is needed: install it, e.g. `apt-get install cmake`')
 const begin = Date.now()
 if (emulation) build('build/cuda-emulation', 'tvn_cuda_emu', ['-DTVN_EMULATION=ON'])
 else build('build/cuda', 'tvn_cuda', forToolkit(chooseToolkit()))
+
+function readOptions() {
+  try {
+    return optionsOfBuild(process.argv.slice(2))
+  } catch (error) {
+    return give(error.message)
+  }
+}
 
 function chooseToolkit() {
   const toolkit = toolkitFolder ? toolkitIn(toolkitFolder) : machineToolkit()
@@ -47,7 +56,8 @@ function forToolkit(toolkit) {
   console.log(toolkit.name)
   if (!isOlder(toolkit.version, [13, 0])) {
     const has = toolkitIn(cachedToolkit())
-    const other = has ? `\`npm run build:cuda -- --toolkit ${cachedToolkit()}\`` : `on Debian 12 \`npm run cuda:sm70 -- --fetch\` fetches CUDA ${cachedVersion}`
+    const build = `${command('build-cuda.mjs')} --toolkit ${cachedToolkit()}`
+    const other = has ? build : `on Debian 12, ${command('cuda-sm70.mjs')} --fetch fetches CUDA ${cachedVersion}, then ${build}`
     console.log(`warning: this library will not run on V100, which CUDA 12.9 was the last to support: ${other}`)
   }
   const host = hostCompiler(toolkit.nvcc)

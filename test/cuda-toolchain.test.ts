@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { expect } from 'chai'
 
+const root = new URL('..', import.meta.url).pathname
+
 /** The scripts are plain JavaScript without declarations. */
 const load = async (name: string) => import(new URL(`../scripts/cuda/${name}.mjs`, import.meta.url).href)
 const { architecturesFor, cacheDirectory, isOlder, optionsOfBuild, versionOf } = await load('toolchain')
@@ -17,7 +19,7 @@ describe('scripts/cuda/toolchain.mjs', () => {
         [12, 9],
         [13, 0],
       ].map(architecturesFor),
-    ).to.deep.equal(['70-real;80', '70-real;80-real;90', '70-real;80-real;90', '80-real;90'])
+    ).to.deep.equal(['70-real;80', '70-real;80-real;90', '70-real;80-real;90', '75-real;80-real;90'])
     expect(isOlder([11, 3], [11, 4]) && isOlder([10, 9], [11, 4]) && !isOlder([12, 0], [11, 4]) && !isOlder([11, 4], [11, 4])).to.equal(true)
   })
 
@@ -31,6 +33,29 @@ describe('scripts/cuda/toolchain.mjs', () => {
     expect(optionsOfBuild(['--emulation', '-DA=1'])).to.deep.equal({ emulation: true, toolkit: undefined, flags: ['-DA=1'] })
     expect(optionsOfBuild(['-DA=1', '--toolkit', '/c', '--fresh'])).to.deep.equal({ emulation: false, toolkit: '/c', flags: ['-DA=1', '--fresh'] })
     expect(optionsOfBuild(['--toolkit=/c', '-DA=1'])).to.deep.equal({ emulation: false, toolkit: '/c', flags: ['-DA=1'] })
+    expect(optionsOfBuild(['-D', 'A=1', '-G', 'Ninja']).flags).to.deep.equal(['-D', 'A=1', '-G', 'Ninja'])
+  })
+
+  it('refuses options that it does not understand', () => {
+    for (const args of [['--toolkit'], ['--toolkit='], ['--toolkit', ''], ['--toolkit', '-DA=1'], ['--toolkit', '--emulation']])
+      expect(() => optionsOfBuild(args), args.join(' ')).to.throw(/^--toolkit needs the folder of a CUDA, e\.g\. [^\n]+$/)
+    expect(() => optionsOfBuild(['--toolkit', '/a', '--toolkit=/b'])).to.throw('--toolkit is given twice')
+    expect(() => optionsOfBuild(['--toolkit', '/a', '--emulation'])).to.throw('exclude each other')
+    expect(() => optionsOfBuild(['emulation'])).to.throw(/^"emulation" is not known: expected --toolkit FOLDER/)
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/build-cuda.mjs', '--toolkit'], { encoding: 'utf8', cwd: root })
+    expect([status, stderr.split('\n').length, stderr]).to.deep.equal([1, 2, stderr])
+    expect(stderr).to.match(/^build:cuda: --toolkit needs/)
+  })
+
+  it('says what is wrong with the folder of kernels in one line', () => {
+    for (const folder of ['/nowhere', 'lib/cli']) {
+      const { status, stderr } = spawnSync(process.execPath, ['scripts/cuda-resources.mjs', '--kernels', folder], { encoding: 'utf8', cwd: root })
+      expect(status).to.equal(2)
+      expect(stderr).to.match(/^cuda:resources: there are no \.cu files in [^\n]+\n$/)
+    }
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/cuda-resources.mjs', '--kernel'], { encoding: 'utf8', cwd: root })
+    expect(status).to.equal(2)
+    expect(stderr).to.match(/^cuda:resources: Unknown option '--kernel'[^\n]*\n$/)
   })
 })
 

@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { compileKernels, kernelFolder } from './compile.mjs'
 import { brokenRules, formatReport, formatTable, regressions } from './report.mjs'
-import { cachedToolkit, cachedVersion, isOlder, machineToolkit, toolkitIn } from './toolchain.mjs'
+import { cachedToolkit, cachedVersion, command, isOlder, machineToolkit, toolkitIn } from './toolchain.mjs'
 
 export const architectures = ['sm_70', 'sm_80', 'sm_90']
 
@@ -54,7 +54,7 @@ function toolkitFor(architecture) {
   const machine = machineToolkit()
   if (architecture === 'sm_70') {
     const toolkit = toolkitIn(cachedToolkit()) ?? (machine && isOlder(machine.version, [13, 0]) ? machine : undefined)
-    return toolkit ? { toolkit } : { absent: `it needs CUDA ${cachedVersion}: \`npm run cuda:sm70\` fetches it` }
+    return toolkit ? { toolkit } : { absent: `it needs CUDA ${cachedVersion}: ${command('cuda-sm70.mjs')} fetches it` }
   }
   if (!machine) return { absent: 'there is no nvcc on this machine; set CUDA_PATH if it lies in an unusual place' }
   if (architecture === 'sm_90' && isOlder(machine.version, [11, 8])) return { absent: `${machine.name} does not know it` }

@@ -15,6 +15,9 @@ export function cacheDirectory(env = process.env) {
   return path.join(xdg && path.isAbsolute(xdg) ? xdg : path.join(os.homedir(), '.cache'), 'tiny-video-nets')
 }
 
+/** How to run a script of this package, in a clone as in a project that depends on it. */
+export const command = (script) => `node ${path.relative('', path.join(import.meta.dirname, '..', script))}`
+
 export const cachedToolkit = () => path.join(cacheDirectory(), `cuda-${cachedVersion}`)
 
 /**
@@ -56,21 +59,30 @@ export function versionOf(text) {
 export const isOlder = ([major, minor], [otherMajor, otherMinor]) => major < otherMajor || (major === otherMajor && minor < otherMinor)
 
 /**
- * Architectures to build for, as CMake names them: V100's, A100's and later ones' machine code, and PTX of the last for what comes after.
- * CUDA 13 has no V100 any more, and 11.8 is the first that knows Hopper.
+ * Architectures to build for, as CMake names them: V100's (which also runs on T4 and RTX 20), A100's and later ones' machine code, and PTX of the
+ * last for what comes after. CUDA 13 has no V100 any more, T4's is its oldest; 11.8 is the first that knows Hopper.
  */
 export function architecturesFor(version) {
   if (isOlder(version, [11, 8])) return '70-real;80'
-  return isOlder(version, [13, 0]) ? '70-real;80-real;90' : '80-real;90'
+  return isOlder(version, [13, 0]) ? '70-real;80-real;90' : '75-real;80-real;90'
 }
 
-/** The options of scripts/build-cuda.mjs; `flags` are CMake's. */
+/** The options of scripts/build-cuda.mjs; `flags` are CMake's, which says itself what it does not know. Throws an Error of one line. */
 export function optionsOfBuild(args) {
-  const at = args.findIndex((argument) => argument === '--toolkit' || argument.startsWith('--toolkit='))
-  const separate = args[at] === '--toolkit'
-  const toolkit = at < 0 ? undefined : separate ? args[at + 1] : args[at].slice('--toolkit='.length)
-  const flags = args.filter((argument, i) => argument !== '--emulation' && (at < 0 || (i !== at && !(separate && i === at + 1))))
-  return { emulation: args.includes('--emulation'), toolkit, flags }
+  const options = { emulation: false, toolkit: undefined, flags: [] }
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i]
+    if (argument === '--emulation') options.emulation = true
+    else if (argument === '--toolkit' || argument.startsWith('--toolkit=')) {
+      if (options.toolkit !== undefined) throw new Error('--toolkit is given twice')
+      options.toolkit = argument === '--toolkit' ? (args[++i] ?? '') : argument.slice('--toolkit='.length)
+      if (options.toolkit === '' || options.toolkit.startsWith('-'))
+        throw new Error('--toolkit needs the folder of a CUDA, e.g. --toolkit /usr/local/cuda-12.9')
+    } else if (argument.startsWith('-') || /^-[DUG]$/.test(args[i - 1] ?? '')) options.flags.push(argument)
+    else throw new Error(`"${argument}" is not known: expected --toolkit FOLDER, --emulation or options of CMake's, e.g. -DTVN_CUDA_ARCHITECTURES=90`)
+  }
+  if (options.emulation && options.toolkit !== undefined) throw new Error('--emulation and --toolkit exclude each other: the emulation needs no CUDA')
+  return options
 }
 
 const probe =
