@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { machineToolkit } from './cuda/toolchain.mjs'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 process.chdir(root)
@@ -122,8 +123,7 @@ function cudaTests() {
   let ok = run(`${folder}/tvn_cuda_test_80`, [])
   ok = run(`${folder}/tvn_cuda_test_70`, []) && ok
   ok = run(process.execPath, ['scripts/cuda-sanitizers.mjs', '--short']) && ok
-  const nvcc = process.env.CUDA_PATH ? path.join(process.env.CUDA_PATH, 'bin', 'nvcc') : 'nvcc'
-  if (!spawnSync(nvcc, ['--version']).error) return run(process.execPath, ['scripts/cuda-resources.mjs', '--arch', 'sm_80,sm_90']) && ok
+  if (machineToolkit()) return run(process.execPath, ['scripts/cuda-resources.mjs', '--arch', 'sm_80,sm_90']) && ok
   notes.push('kernels were not compiled for a GPU: there is no nvcc here')
   return ok
 }
