@@ -38,6 +38,11 @@ describe('a GPU that cannot be used', () => {
       { TVN_EMULATION_DRIVER: '11020' },
       /^cuda cannot be used: the driver speaks CUDA 11\.2, this backend needs [\d.]+: update the driver$/,
     ],
+    [
+      'has no code in the library',
+      { TVN_EMULATION_CAPABILITY: '7.0', TVN_EMULATION_OLDEST_CODE: '7.5' },
+      /^cuda cannot be used: emulated \(sm_70\): the backend, built with CUDA [\d.]+, has no code for compute capability 7\.0: build it with -DTVN_CUDA_ARCHITECTURES=70 and CUDA 12\.9 or older$/,
+    ],
     ['has no tensor cores', { TVN_EMULATION_CAPABILITY: '6.1' }, /^cuda cannot be used: .*compute capability 6\.1 < 7\.0/],
   ]
   for (const [what, variables, reason] of cases) {

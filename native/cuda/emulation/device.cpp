@@ -21,6 +21,13 @@ long long number(const char* name, long long otherwise) {
   return text ? std::strtoll(text, nullptr, 10) : otherwise;
 }
 
+/** 6.1 as 61. */
+int version(const char* name, int otherwise) {
+  const char* text = variable(name);
+  int major = 0, minor = 0;
+  return text && std::sscanf(text, "%d.%d", &major, &minor) == 2 ? major * 10 + minor : otherwise;
+}
+
 }  // namespace
 
 namespace option {
@@ -28,11 +35,8 @@ namespace option {
 std::size_t memory() { return static_cast<std::size_t>(number("TVN_EMULATION_MEMORY", 16ll << 30)); }
 int driver_version() { return static_cast<int>(number("TVN_EMULATION_DRIVER", 13000)); }
 int devices() { return static_cast<int>(number("TVN_EMULATION_DEVICES", 1)); }
-int capability() {
-  const char* text = variable("TVN_EMULATION_CAPABILITY");
-  int major = 0, minor = 0;
-  return text && std::sscanf(text, "%d.%d", &major, &minor) == 2 ? major * 10 + minor : TVN_EMULATED_SM;
-}
+int capability() { return version("TVN_EMULATION_CAPABILITY", TVN_EMULATED_SM); }
+int oldest_code() { return version("TVN_EMULATION_OLDEST_CODE", 0); }
 unsigned threads() { return static_cast<unsigned>(std::max(1ll, number("TVN_EMULATION_THREADS", 1))); }
 std::uint64_t seed() { return static_cast<std::uint64_t>(number("TVN_EMULATION_SEED", 0)); }
 long lost_after() { return static_cast<long>(number("TVN_EMULATION_LOST_AFTER", -1)); }
@@ -141,6 +145,7 @@ constexpr ErrorText error_texts[] = {
     TVN_ERROR(cudaErrorInvalidDeviceFunction, "invalid device function"),
     TVN_ERROR(cudaErrorNoDevice, "no CUDA-capable device is detected"),
     TVN_ERROR(cudaErrorInvalidDevice, "invalid device ordinal"),
+    TVN_ERROR(cudaErrorNoKernelImageForDevice, "no kernel image is available for execution on the device"),
     TVN_ERROR(cudaErrorInvalidResourceHandle, "invalid resource handle"),
     TVN_ERROR(cudaErrorIllegalState, "the operation cannot be performed in the present state"),
     TVN_ERROR(cudaErrorNotReady, "device not ready"),

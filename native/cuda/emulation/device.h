@@ -45,7 +45,8 @@ namespace option {
 std::size_t memory();  // bytes
 int driver_version();
 int devices();
-int capability();  // 70, 80 …
+int capability();   // 70, 80 …
+int oldest_code();  // capability
 unsigned threads();
 std::uint64_t seed();
 long lost_after();  // launches; negative: never

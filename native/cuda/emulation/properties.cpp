@@ -119,6 +119,14 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  return api([&](Device&) {
+    if (option::capability() < option::oldest_code()) return cudaErrorNoKernelImageForDevice;
+    *attributes = {most_threads, TVN_EMULATED_SM};
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
   return api([&](Device& device) {
     if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout)

@@ -248,6 +248,10 @@ CUDA_TEST(emulation_fails_on_demand) {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
     EXPECT(properties.major == 6 && properties.minor == 1);
+    cudaFuncAttributes attributes;
+    EXPECT(cudaFuncGetAttributes(&attributes, nothing) == cudaSuccess);
+    const ScopedVariable code("TVN_EMULATION_OLDEST_CODE", "7.0");
+    EXPECT(cudaFuncGetAttributes(&attributes, nothing) == cudaErrorNoKernelImageForDevice);
   }
   {
     const ScopedVariable variable("TVN_EMULATION_MEMORY", "1000");

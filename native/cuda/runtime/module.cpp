@@ -1,11 +1,14 @@
 // The library's one entry: the C table over Plan and Trainer. No exception leaves it.
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <new>
 
 #include "core/error.h"
 #include "cuda/backend.h"
+#include "cuda/kernels/probe.h"
 #include "cuda/runtime/cudnn.h"
 #include "cuda/runtime/plan.h"
 #include "cuda/runtime/trainer.h"
@@ -19,12 +22,6 @@ struct TvnCudaTrainer {
 
 namespace tvn::cuda {
 namespace {
-
-#if defined(CUDART_VERSION) && CUDART_VERSION >= 13000
-constexpr int oldest_major = 8;  // CUDA 13 compiles for nothing older
-#else
-constexpr int oldest_major = 7;
-#endif
 
 void write(char* to, size_t capacity, const std::string& text) {
   if (capacity > 0) std::snprintf(to, capacity, "%s", text.c_str());
@@ -70,6 +67,20 @@ int runtime_version() {
   return cudaRuntimeGetVersion(&version) == cudaSuccess ? version : 0;
 }
 
+/** Whether the library has code for a device. Asked once for each compute capability: it takes a context on the device. */
+bool has_code(int device, const cudaDeviceProp& p) {
+  static std::mutex mutex;
+  static std::map<int, bool>& answers = *new std::map<int, bool>;
+  const std::lock_guard lock(mutex);
+  const int capability = p.major * 10 + p.minor;
+  if (const auto known = answers.find(capability); known != answers.end()) return known->second;
+  if (asked(cudaSetDevice(device)) != cudaSuccess) return true;  // what is wrong then, whoever uses it will hear
+  const cudaError_t error = asked(find_code());
+  const bool has = error != cudaErrorNoKernelImageForDevice && error != cudaErrorInvalidDeviceFunction;
+  if (error == cudaSuccess || !has) answers.emplace(capability, has);
+  return has;
+}
+
 /** Why a device cannot be used; "" where it can. */
 std::string refusal(int device) {
   cudaDeviceProp p{};
@@ -77,8 +88,11 @@ std::string refusal(int device) {
     return std::string("device ") + std::to_string(device) + ": " + cudaGetErrorString(error);
   const std::string capability = std::to_string(p.major) + "." + std::to_string(p.minor);
   if (p.major < 7) return std::string(p.name) + ": compute capability " + capability + " < 7.0, it has no tensor cores";
-  if (p.major < oldest_major)
-    return std::string(p.name) + ": compute capability " + capability + " needs a backend that was built with CUDA 12.9 or older";
+  if (!has_code(device, p))
+    return std::string(p.name) + ": the backend, built with CUDA " + version_text(runtime_version()) +
+           ", has no code for compute capability " + capability +
+           ": build it with -DTVN_CUDA_ARCHITECTURES=" + std::to_string(p.major * 10 + p.minor) +
+           (p.major == 7 && p.minor < 5 ? " and CUDA 12.9 or older" : "");
   return "";
 }
 
