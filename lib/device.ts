@@ -42,9 +42,19 @@ export async function requireDevice(device: Device): Promise<Gpu | undefined> {
   const cuda = await native().cudaDevices()
   if (!cuda.available) throw new TvnError('ERR_DEVICE', `${device} cannot be used: ${cuda.reason}`, { hint: hintFor(cuda) })
   const gpu = cuda.devices[indexOf(device)]
-  if (gpu) return { device, emulated: cuda.emulated, ...gpu }
+  if (gpu) {
+    const refusal = cudnnRefusal(gpu)
+    if (refusal !== undefined) throw new TvnError('ERR_DEVICE', `cuDNN cannot be used: ${refusal}`, { hint: 'unset TVN_CUDNN' })
+    return { device, emulated: cuda.emulated, ...gpu }
+  }
   const names = cuda.devices.map((_, i) => (i === 0 ? 'cuda' : `cuda:${i}`))
   throw new TvnError('ERR_DEVICE', `there is no ${device}, this machine has ${names.join(', ')}`, { hint: `${program} doctor lists the GPUs` })
+}
+
+/** Why cuDNN is not used although TVN_CUDNN asks for it; undefined where it is used, or not asked for. */
+export function cudnnRefusal({ cudnn }: Pick<NativeGpu, 'cudnn'>): string | undefined {
+  const isAsked = (process.env.TVN_CUDNN ?? '') !== '' && process.env.TVN_CUDNN !== 'off'
+  return isAsked ? /^not used: (.*)$/s.exec(cudnn)?.[1] : undefined
 }
 
 /** Throws ERR_DEVICE when times of this device say nothing about any machine. Tests that are not about times set TVN_CUDA_EMULATION_VERDICTS=1. */

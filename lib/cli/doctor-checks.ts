@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises'
 import os from 'node:os'
 import { cacheDirectory } from '../cache.js'
 import { findDecoder } from '../data/decoder/find.js'
-import { backendAdvice, type Device } from '../device.js'
+import { backendAdvice, cudnnRefusal, type Device } from '../device.js'
 import { type NativeCpu, type NativeCuda, type NativeGpu, native } from '../native.js'
 import { Network } from '../network/network.js'
 import { rebuildAddon } from '../program.js'
@@ -70,10 +70,15 @@ async function findCuda(): Promise<NativeCuda> {
   }
 }
 
-/** A step on every GPU. None is a failure only where one is expected (TVN_CUDA=on, emulated) or where TVN_CUDA says what it cannot. */
+/**
+ * A step on every GPU. None is a failure only where one is expected (TVN_CUDA=on, emulated) or where TVN_CUDA says what it cannot; nothing runs
+ * on any while TVN_CUDNN asks for what cannot be used.
+ */
 async function checkCuda({ available, absence, reason, devices }: NativeCuda): Promise<Check[]> {
   const expected = process.env.TVN_CUDA === 'on' || process.env.TVN_CUDA === 'emulated' || absence === 'bad-setting'
   if (!available) return expected ? [{ name: 'cuda', ok: false, detail: `not available: ${reason}` }] : []
+  const refusal = devices[0] && cudnnRefusal(devices[0])
+  if (refusal !== undefined) return [{ name: 'cudnn', ok: false, detail: `cannot be used: ${refusal}; unset TVN_CUDNN` }]
   const names = devices.map((_, i): Device => (i === 0 ? 'cuda' : `cuda:${i}`))
   return Promise.all(names.map((name) => check(name, () => trainOneStep(name))))
 }

@@ -69,6 +69,30 @@ describe('a GPU that cannot be used', () => {
   }
 })
 
+describe('a cuDNN that is asked for and cannot be used', function () {
+  this.timeout(60_000)
+  withEmulation()
+  const cases: [setting: string, reason: string][] = [
+    ['bogus', 'TVN_CUDNN is bogus, which is neither on nor off nor a path'],
+    ['/nowhere/libcudnn.so.9', '/nowhere/libcudnn.so.9 is not there'],
+  ]
+  for (const [TVN_CUDNN, reason] of cases) {
+    it(`is ERR_DEVICE before any work, and a failed check of tvn doctor: ${TVN_CUDNN}`, async () => {
+      const env = { ...emulatedEnv, TVN_CUDNN }
+      const profile = await tvn(['profile', golden, '--device', 'cuda'], { env })
+      expect([profile.code, profile.stdout, profile.stderr]).to.deep.equal([2, '', `tvn: cuDNN cannot be used: ${reason}\n     unset TVN_CUDNN\n`])
+      const { code, stdout } = await tvn(['doctor', '--json'], { env })
+      const check = JSON.parse(stdout).checks.find(({ name }: { name: string }) => name === 'cudnn')
+      expect([code, check]).to.deep.equal([1, { name: 'cudnn', ok: false, detail: `cannot be used: ${reason}; unset TVN_CUDNN` }])
+    })
+  }
+
+  it('is nothing where it is switched off', async () => {
+    const { code, stdout } = await tvn(['doctor', '--json'], { env: { ...emulatedEnv, TVN_CUDNN: 'off' } })
+    expect([code, JSON.parse(stdout).cuda.cudnn]).to.deep.equal([0, 'not used: TVN_CUDNN is off'])
+  })
+})
+
 describe('a GPU whose memory is full', function () {
   this.timeout(120_000)
   withEmulation({ TVN_EMULATION_MEMORY: '20000' })

@@ -134,6 +134,11 @@ CudnnSearch find_cudnn(const std::string& setting) {
 const CudnnSearch& cudnn_for_plans() { return search(setting("off")); }
 const CudnnSearch& cudnn_for_benchmarks() { return search(setting("on")); }
 
+void require_cudnn_if_asked() {
+  const CudnnSearch& s = cudnn_for_plans();
+  if (!s.found && setting("off") != "off") throw Error("ERR_DEVICE", "cuDNN cannot be used: " + s.refusal);
+}
+
 std::string cudnn_description() {
   const CudnnSearch& s = cudnn_for_plans();
   return s.found ? s.found->version + " (" + s.found->path + ")" : "not used: " + s.refusal;

@@ -42,6 +42,8 @@ CudnnSearch find_cudnn(const std::string& setting);
 const CudnnSearch& cudnn_for_plans();
 /** The same for benchmarks, which look for it without being asked to: only "off" stops them. */
 const CudnnSearch& cudnn_for_benchmarks();
+/** Throws Error("ERR_DEVICE") where TVN_CUDNN asks for what cannot be used. */
+void require_cudnn_if_asked();
 /** Of what plans use: "9.1.0 (/usr/lib/libcudnn.so.9)", or "not used: " and why. */
 std::string cudnn_description();
 

@@ -167,6 +167,21 @@ CUDA_TEST(cudnn_leaves_to_us_what_it_refuses) {
   }
 }
 
+CUDA_TEST(cudnn_that_is_asked_for_in_vain_is_an_error) {
+  const TestNetwork network;
+  for (const char* const setting : {"bogus", "/nowhere/libcudnn.so.9", CUDNN_STAND_IN_LACKING}) {
+    const Trace trace(setting);
+    const WithEnvironment in_vain("TVN_CUDNN", setting);
+    try {
+      network.plan();
+      fail("there is a plan");
+    } catch (const Error& error) {
+      EXPECT(std::string(error.code()) == "ERR_DEVICE");
+      EXPECT(std::string(error.what()).rfind("cuDNN cannot be used: ", 0) == 0);
+    }
+  }
+}
+
 CUDA_TEST(cudnn_errors_after_planning_are_thrown) {
   const TestNetwork network;
   const WithStandIn stand_in;

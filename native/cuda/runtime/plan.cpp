@@ -28,6 +28,7 @@ std::string device_prefix(int device) {
 }  // namespace
 
 Plan::Plan(const Network& network, const PlanOptions& options) : options_(options), device_(options.device) {
+  require_cudnn_if_asked();
   Weights weights;
   inference_ = lower_inference(network, options.batch, vector_chain_resident_blocks(), weights);
   weights_ = weights.upload();
