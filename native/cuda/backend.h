@@ -141,7 +141,7 @@ typedef struct {
   void (*trainer_destroy)(TvnCudaTrainer* trainer);
 } TvnCudaBackend;
 
-/* The only symbol that the library exports. */
+/* The only symbol that the library exports (exports.map). */
 #define TVN_CUDA_ENTRY "tvn_cuda_backend"
 typedef const TvnCudaBackend* (*TvnCudaEntry)(void);
 

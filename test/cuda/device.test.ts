@@ -10,7 +10,7 @@ import type { NativeAddon, NativeCuda } from '../../lib/native.js'
 import { opsHash } from '../../lib/network/ops.generated.js'
 import { tvn } from '../cli/run.js'
 import { temporaryFolder } from '../data/videos.js'
-import { withEnvironment } from './emulation.js'
+import { library, withEmulation, withEnvironment } from './emulation.js'
 
 const golden = new URL('../fixtures/golden/one-frame.safetensors', import.meta.url).pathname
 
@@ -108,6 +108,15 @@ describe('without a GPU', () => {
     expect(misspelt.check).to.deep.equal({ name: 'cuda', ok: false, detail: 'not available: TVN_CUDA is "yes", expected auto, on, off or emulated' })
     const { stdout } = await tvn(['doctor'], { env: { TVN_CUDA: 'off' } })
     expect(stdout).to.match(/^cuda {2}not available: it is switched off by TVN_CUDA=off$/m)
+  })
+})
+
+describe('the emulated backend', () => {
+  withEmulation()
+
+  it('exports its entry alone', () => {
+    const symbols = execFileSync('nm', ['-D', '--defined-only', library], { encoding: 'utf8' }).trim().split('\n')
+    expect(symbols.map((line) => line.split(' ').slice(1).join(' '))).to.deep.equal(['T tvn_cuda_backend'])
   })
 })
 

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { native } from '../../lib/native.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const library = `${root}build/Release/libtvn_cuda_emu.so`
+/** The emulation's library. */
+export const library = `${root}build/Release/libtvn_cuda_emu.so`
 const build = 'npm run build:cuda -- --emulation'
 
 /** What makes programs compute on the emulated GPU. */
