@@ -134,7 +134,18 @@ class Lowering {
     };
   }
 
+  /** Whether channels that are not there may be anything but zero: sigmoid(0) is 0.5, and only `activation` minds. */
+  bool may_lack_zeros(int tensor) const {
+    const Node* from = builder_.producer(tensor);
+    while (from && from->kind == OpKind::pool) from = builder_.producer(from->inputs[0]);
+    return from && from->kind != OpKind::activation && from->attributes.function == Function::sigmoid &&
+           builder_.channels(tensor) % vector_width != 0;
+  }
+
   void lower_attention(const Node& node) {
+    if (may_lack_zeros(node.inputs[0]) || may_lack_zeros(node.inputs[1]))
+      throw Error("ERR_GRAPH_INVALID",
+                  node.name + ": the GPU has no kernel for attention of sigmoids in channels that are no multiple of 8");
     const Extents theta = builder_.extents(node.inputs[0]), phi = builder_.extents(node.inputs[1]);
     const AttentionShape shape{theta.n, theta.positions(), phi.positions(), builder_.channels(node.inputs[0]), theta.c};
     add_step(node, "attention").launch = [=, inputs = node.inputs, y = node.output](const Binding& b, size_t, cudaStream_t stream) {
