@@ -142,6 +142,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     if (signal?.aborted && result) return giveUp(result, 'ERR_ABORTED', abortError(signal).message, signal.reason)
     const lost = device !== 'cpu' && error instanceof TvnError && deviceFailures.has(error.code)
     if (lost && result && out !== undefined) return giveUp(result, error.code, error.message, error)
+    if (lost && out !== undefined) {
+      const advice = error.code === 'ERR_MEMORY' ? error.hint : 'train again, or on cpu'
+      throw new TvnError(error.code, error.message, {
+        hint: `nothing is saved, it failed before the weights were kept for the first time; ${advice}`,
+        cause: error,
+      })
+    }
     throw error
   }
   const trained = await fit({

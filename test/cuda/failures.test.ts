@@ -163,6 +163,16 @@ describe('a GPU that fails in the middle of work', function () {
     expect(onCpu).to.equal('done')
   })
 
+  it('leaves no model before the weights were kept for the first time, and says so', async () => {
+    const out = path.join(folder, 'none.safetensors')
+    const flags = ['--network', path.join(folder, 'network.json'), '--data', data, '--iterations', '2000', '--device', 'cuda', '--out', out]
+    const env = { ...emulatedEnv, TVN_CACHE_DIR: path.join(folder, 'cache'), TVN_EMULATION_LOST_AFTER: '500' }
+    const { code, stderr } = await tvn(['train', ...flags, '--json'], { env })
+    expect(code).to.equal(1)
+    expect(stderr).to.match(/^ +nothing is saved, it failed before the weights were kept for the first time; train again, or on cpu$/m)
+    expect(existsSync(out)).to.equal(false)
+  })
+
   it('leaves the model as it was not long before, which can be trained on', async () => {
     const out = path.join(folder, 'model.safetensors')
     const flags = ['--network', path.join(folder, 'network.json'), '--data', data, '--iterations', '12', '--device', 'cuda', '--out', out]
