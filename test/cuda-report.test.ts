@@ -150,18 +150,21 @@ describe('scripts/cuda/report.mjs', () => {
     expect(regressions(section(), section({ hmma: 0 }, '12.4'))).to.have.length(1)
   })
 
-  it('has rules for GEMMs, by their names', () => {
+  it('has rules for kernels that are on tensor cores, or should be by their names', () => {
     expect(['conv_gemm<64>', 'gemm', 'add_parts<Gemm_gemm>', 'mean_sums'].map(isGemm)).to.deep.equal([true, true, false, false])
     const broken = (changes: object, architecture = 'sm_70') => brokenRules(architecture, section(changes).kernels)
     expect(broken({})).to.deep.equal([])
     expect(broken({ hmma: 0 })[0]).to.contain('no tensor-core instruction')
-    for (const changes of [{ stack: 8 }, { spilled: 8 }, { local: 1 }]) expect(broken(changes)[0]).to.contain('local memory in a GEMM')
+    for (const changes of [{ stack: 8 }, { spilled: 8 }, { local: 1 }]) expect(broken(changes)[0]).to.contain('local memory in a kernel on tensor cores')
     expect(broken({ launch: undefined, blocks: undefined })[0]).to.contain('says how it is launched')
     expect(broken({ registers: 255, launch: { threads: 256, sharedDynamic: 0 }, blocks: 1 })).to.deep.equal([
       'conv/conv_gemm<64>: blocks on a multiprocessor: 1, and 2 are needed; limited by registers',
     ])
     expect(broken({ blocks: 1 }, 'sm_90')).to.deep.equal([])
     expect(brokenRules('sm_70', { 'mean/mean_sums': kernel({ hmma: 0, stack: 64, launch: undefined }) })).to.deep.equal([])
+    expect(brokenRules('sm_70', { 'attention/forward<4>': kernel() })).to.deep.equal([])
+    expect(brokenRules('sm_70', { 'attention/forward<4>': kernel({ spilled: 8, launch: undefined, blocks: undefined }) })).to.have.length(2)
+    expect(brokenRules('sm_70', { 'attention/forward<4>': kernel({ blocks: 1 }) })).to.have.length(1)
   })
 
   it('reads the launches that a source announces', () => {

@@ -23,10 +23,10 @@ import { blocksPerMultiprocessor } from './occupancy.mjs'
 
 /** More registers than this above the committed number are a regression. */
 const registerTolerance = 8
-/** Blocks of a GEMM that must fit on a multiprocessor: with one alone, nothing hides its waiting for memory. Hopper's and Ampere's rules are softer. */
+/** Blocks of a kernel on tensor cores that must fit on a multiprocessor: with one alone, nothing hides its waiting for memory. Hopper's and Ampere's rules are softer. */
 const fewestBlocks = { sm_70: 2 }
 
-/** A kernel on tensor cores, by its name. */
+/** A kernel whose name says that it is on tensor cores; others may be as well. */
 export const isGemm = (name) => withoutArguments(name).includes('gemm')
 
 /** The launches that a source announces, in its order. A kernel may be launched in several ways. */
@@ -63,15 +63,16 @@ export function launchOf(architecture, name, { registers, sharedStatic }, launch
   return candidates.reduce((least, candidate) => (candidate.blocks < least.blocks ? candidate : least), candidates[0] ?? {})
 }
 
-/** What must hold whatever was committed: one line for each rule that a kernel breaks. */
+/** What must hold of kernels on tensor cores whatever was committed: one line for each rule that one breaks. */
 export function brokenRules(architecture, kernels) {
   const broken = []
   for (const [name, kernel] of Object.entries(kernels)) {
-    if (!isGemm(name.slice(name.indexOf('/') + 1))) continue
     const { hmma, stack, spilled, local, launch, blocks, registers } = kernel
+    if (hmma === 0 && !isGemm(name.slice(name.indexOf('/') + 1))) continue
     const fewest = fewestBlocks[architecture] ?? 1
     if (hmma === 0) broken.push(`${name}: its name says GEMM, and it has no tensor-core instruction (HMMA)`)
-    if (stack + spilled + local > 0) broken.push(`${name}: local memory in a GEMM: stack ${stack} B, spills ${spilled} B, ${local} LDL and STL`)
+    if (stack + spilled + local > 0)
+      broken.push(`${name}: local memory in a kernel on tensor cores: stack ${stack} B, spills ${spilled} B, ${local} LDL and STL`)
     if (!launch) broken.push(`${name}: no line "// resources: <kernel> threads=<n> shared=<bytes>" in its .cu file says how it is launched`)
     else if (blocks < fewest) {
       const { limitedBy } = blocksPerMultiprocessor(architecture, { registers, threads: launch.threads, shared: kernel.sharedStatic + launch.sharedDynamic })
