@@ -43,6 +43,8 @@ Plan::Plan(const Network& network, const PlanOptions& options) : options_(option
   logits_ = PinnedBuffer(inference_.places[static_cast<size_t>(output_)].bytes);
   try_library_ways();
   tune(options.known_choices, options.tuning_seconds);
+  launch_steps();  // kernels may be loaded when they are first launched, and not all drivers do that while a graph is recorded
+  stream_.synchronize();
   whole_ = Graph(stream_, [&] {
     copy_in();
     launch_steps();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 #include "cuda/kernels/head.h"
@@ -149,6 +150,7 @@ void Trainer::compile(int64_t batch) {
   }
   segment_ = upload(segments);
   finish_uploads();
+  load_kernels();
   graph_ = Graph(stream_, [&] { launch_step(); });
   stream_.synchronize();
 }
@@ -210,6 +212,21 @@ TrainBinding Trainer::bind(size_t layer) const {
           scratch_.at<uint8_t>(),
           counters_.at<int>(),
           seed == seeds_.end() ? nullptr : small_.at<unsigned long long>(static_cast<size_t>(seed - seeds_.begin()) * sizeof(uint64_t))};
+}
+
+/** Kernels may be loaded when they are first launched, and not all drivers do that while a graph is recorded: a step that is skipped. */
+void Trainer::load_kernels() {
+  if (kernels_are_loaded_) return;
+  std::memset(small_host_.at<void>(), 0, small_.bytes());
+  std::memset(clips_host_.at<void>(), 0, tensor_bytes(program_.input));
+  check(cudaMemset(overflow_.at<void>(), 1, overflow_.bytes()), "skipping a step");
+  finish_uploads();
+  launch_step();
+  stream_.synchronize();
+  scaler_ = upload(std::vector<ScalerState>{state_});
+  check(cudaMemset(gradients_.at<void>(), 0, gradients_.bytes()), "clearing memory");
+  finish_uploads();
+  kernels_are_loaded_ = true;
 }
 
 void Trainer::launch_step() {

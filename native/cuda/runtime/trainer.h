@@ -37,12 +37,11 @@ class Trainer {
   void read(size_t parameter, bool gradient, float* to);
 
  private:
-  struct Inputs;
-
   void store_parameters(const Network& network);
   void compile(int64_t batch);
   void plan_tensors(std::vector<Lifetime>& lifetimes, std::vector<int>& storage) const;
   void plan_gradients(std::vector<Lifetime>& lifetimes, std::vector<int>& storage);
+  void load_kernels();
   void launch_step();
   TrainBinding bind(size_t layer) const;
 
@@ -62,6 +61,7 @@ class Trainer {
   ScalerState state_{};
   std::vector<char> differentiable_;  // one a tensor: some parameter lies before it
   uint64_t steps_ = 0;
+  bool kernels_are_loaded_ = false;
   float last_scale_ = 1;
 
   // for the current batch
