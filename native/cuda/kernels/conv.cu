@@ -109,6 +109,12 @@ bool takes_block(ConvBlock block, const ConvUse& use) {
   return !by_clip(use) || block == ConvBlock::rows64_columns64 || block == ConvBlock::rows64_columns32;
 }
 
+ConvBlock usual_block(int rows, int columns) {
+  if (round_up(columns, 32) < round_up(columns, 64) && columns <= 96) return ConvBlock::rows64_columns32;
+  if (ceil_div(rows, 128) * ceil_div(columns, 64) >= 2 * enough_blocks) return ConvBlock::rows128_columns64;
+  return ConvBlock::rows64_columns64;
+}
+
 ConvWorkspaceSize conv_forward_workspace(const ConvShape& s, const ConvUse& use) {
   const int splits = forward_splits(s, use), tiles = row_tiles(s, use);
   ConvWorkspaceSize size{split_counters(splits), split_parts(tiles * ceil_div(s.y.c, 64), splits)};

@@ -108,6 +108,10 @@ ConvWorkspaceSize conv_forward_workspace(const ConvShape&, const ConvUse&);
 /** Whether this block will do: tiles that must not have rows of two clips have 64 rows. */
 bool takes_block(ConvBlock, const ConvUse&);
 
+/** For a result of so many rows and columns, where nothing is measured: few empty columns, and large tiles where there are enough of them.
+ */
+ConvBlock usual_block(int rows, int columns);
+
 void conv_data_gradient(const ConvShape&, ConvBlock, const ConvDataGradientArgs&, cudaStream_t);
 ConvWorkspaceSize conv_data_gradient_workspace(const ConvShape&);
 

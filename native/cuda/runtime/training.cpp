@@ -92,7 +92,7 @@ class LayerMaker {
       else
         args.y = b.halves(y);
       args.workspace = b.workspace();
-      conv_forward(shape, ConvBlock::rows64_columns64, args, stream);
+      conv_forward(shape, usual_block(shape.y.rows(), shape.y.c), args, stream);
     };
     layer_.backward = [=, x = x_, y = y_](const Binding& b, cudaStream_t stream) {
       const half* const dy = b.gradient(y);
@@ -100,7 +100,8 @@ class LayerMaker {
       conv_weight_gradient(shape, {b.halves(x), dy, b.parameter_gradient(w), scratch}, stream);
       if (bias >= 0) sum_rows(rows, {dy, nullptr, b.parameter_gradient(bias), scratch}, stream);
       if (b.gradient(x))
-        conv_data_gradient(shape, ConvBlock::rows64_columns64, {dy, b.weight(w), b.adds(0), b.gradient(x), b.workspace()}, stream);
+        conv_data_gradient(shape, usual_block(shape.x.rows(), shape.x.c), {dy, b.weight(w), b.adds(0), b.gradient(x), b.workspace()},
+                           stream);
     };
   }
 
