@@ -63,9 +63,9 @@ class CudnnConv {
 };
 
 /**
- * Milliseconds of a convolution alone by the fastest of cuDNN's algorithms: `runs` of them in one graph, divided. Where padding is
- * one more behind than in front, cuDNN may have that one more in front as well, if the extents are the same: that is how frameworks would
- * use it, and it saves the tap of zeros. Nothing where cuDNN is not there or refuses; the reason is in `refusal`.
+ * Milliseconds of a convolution alone by the fastest of cuDNN's algorithms: of `runs` of them in one graph (fastest_ms), divided. Where
+ * padding is one more behind than in front, cuDNN may have that one more in front as well, if the extents are the same: that is how
+ * frameworks would use it, and it saves the tap of zeros. Nothing where cuDNN is not there or refuses; the reason is in `refusal`.
  */
 std::optional<double> cudnn_conv_ms(const ConvShape& shape, int runs, cudaStream_t stream, std::string* refusal = nullptr);
 

@@ -126,4 +126,7 @@ class Graph {
   cudaGraphExec_t graph_ = nullptr;
 };
 
+/** Milliseconds of the graph on the device, for benchmarks: the fastest of three runs after another one. */
+double fastest_ms(const Graph& graph, cudaStream_t stream);
+
 }  // namespace tvn::cuda

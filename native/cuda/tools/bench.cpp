@@ -12,10 +12,13 @@
 //   --profile         the time of each stage
 //   --stages          which stages a plan has and, under the emulation, what it launches; nothing is run
 //   --tuning S        seconds for trying other ways to cut the work (2; 0 under the emulation)
+//   --cudnn           nothing but this: each distinct convolution of the networks alone, beside cuDNN's fastest algorithm for it; TVN_CUDNN
+//                     may be a path
+//   --seconds S       begins nothing more after so long: rows `skipped`
 //   --serve           takes its work from the standard input, so that rivals can take turns with it (serve.h)
 //
-// Rows: device; check, inference, training (milliseconds: median, p90, min), stage, launch, failure. Exit status: 0, 1 (wrong results), 2
-// (arguments), 3 (no device), 4 (something failed).
+// Rows: device; check, inference, training (milliseconds: median, p90, min), stage, launch, convolution, skipped, failure.
+// Exit status: 0, 1 (wrong results), 2 (arguments), 3 (no device), 4 (something failed), 5 (--cudnn, but there is no cuDNN).
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -25,7 +28,9 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "cuda/runtime/inference_builder.h"
 #include "cuda/tools/contenders.h"
+#include "cuda/tools/convolutions.h"
 #include "cuda/tools/launches.h"
 #include "cuda/tools/serve.h"
 
@@ -45,8 +50,8 @@ struct Options {
   std::vector<int64_t> batches{1, 8, 64}, training{8, 16};
   int64_t size = 0;
   int runs = 100;
-  double tuning = -1;
-  bool check = false, profile = false, stages = false, serve = false;
+  double tuning = -1, seconds = 1e6;
+  bool check = false, profile = false, stages = false, cudnn = false, serve = false;
 };
 
 std::vector<std::string> split(const std::string& text) {
@@ -94,6 +99,10 @@ Options read_options(int argc, char** argv) {
       o.runs = static_cast<int>(number(value()));
     else if (name == "--tuning")
       o.tuning = std::atof(value().c_str());
+    else if (name == "--seconds")
+      o.seconds = std::atof(value().c_str());
+    else if (name == "--cudnn")
+      o.cudnn = true;
     else if (name == "--check")
       o.check = true;
     else if (name == "--profile")
@@ -117,16 +126,38 @@ class Bench {
     for (const std::string& network : o_.networks)
       guarded(network, 0, "network", [&] {
         const Subject subject = read_subject(network, o_.size, o_.stages ? Weights::zero : Weights::random);
-        for (const int64_t batch : o_.batches) guarded(subject.name, batch, "inference", [&] { infer(subject, batch); });
+        for (const int64_t batch : o_.batches) begin(subject, batch, "inference", [&] { infer(subject, batch); });
         if (o_.stages) return;
-        if (o_.check && !o_.training.empty()) guarded(subject.name, checked_training_batch, "training", [&] { check_training(subject); });
+        if (o_.check && !o_.training.empty()) begin(subject, checked_training_batch, "training", [&] { check_training(subject); });
         if (o_.runs > 0)
-          for (const int64_t batch : o_.training) guarded(subject.name, batch, "training", [&] { train(subject, batch); });
+          for (const int64_t batch : o_.training) begin(subject, batch, "training", [&] { train(subject, batch); });
       });
     return wrong_ ? 1 : failed_ ? 4 : 0;
   }
 
+  /** All networks in one batch before the next one. */
+  int compare_with_cudnn() {
+    if (const std::string absence = cudnn_absence(); !absence.empty()) {
+      std::fprintf(stderr, "there is no cuDNN: %s\n", absence.c_str());
+      return 5;
+    }
+    for (const int64_t batch : o_.batches)
+      for (const std::string& network : o_.networks)
+        guarded(network, batch, "convolution", [&] { compare_with_cudnn(read_subject(network, o_.size, Weights::zero), batch); });
+    return failed_ ? 4 : 0;
+  }
+
  private:
+  bool is_over() const { return Clock::now() >= end_; }
+
+  /** Unless time is over. */
+  void begin(const Subject& subject, int64_t batch, const char* what, const std::function<void()>& f) {
+    is_over() ? skip(subject, batch, what, "no time") : guarded(subject.name, batch, what, f);
+  }
+  static void skip(const Subject& subject, int64_t batch, const char* what, const std::string& reason) {
+    JsonRow("skipped").add("task", what).add("network", subject.name).add("batch", batch).add("reason", reason).print();
+  }
+
   void guarded(const std::string& network, int64_t batch, const char* what, const std::function<void()>& f) {
     try {
       f();
@@ -179,6 +210,28 @@ class Bench {
         .add("arena", static_cast<int64_t>(memory.arena))
         .add("ready_s", ready)
         .print();
+  }
+
+  void compare_with_cudnn(const Subject& subject, int64_t batch) {
+    const CurrentDevice device(0);
+    for (const auto& [name, count, macs, shape] : distinct_convolutions(tvn::check(subject.graph), batch)) {
+      if (is_over()) return skip(subject, batch, "convolution", "no time: from " + name + " on");
+      const ConvolutionTimes times = time_convolution(shape, o_.runs);
+      JsonRow row("convolution");
+      row.add("network", subject.name)
+          .add("batch", batch)
+          .add("name", name)
+          .add("count", count)
+          .add("shape", describe(shape.x) + " → " + describe(shape.y) + ", " + describe(shape.window))
+          .add("macs", macs)
+          .add("runs", times.runs)
+          .add("ms", times.ours);
+      if (times.cudnn)
+        row.add("cudnn_ms", *times.cudnn);
+      else
+        row.add("refusal", times.refusal);
+      row.print();
+    }
   }
 
   void print_stages(const Subject& subject, Inference& inference, int64_t batch) {
@@ -250,6 +303,7 @@ class Bench {
 
   const TvnCudaBackend& backend_;
   const Options& o_;
+  const Clock::time_point end_ = in_seconds(o_.seconds);
   bool wrong_ = false, failed_ = false;
 };
 
@@ -283,7 +337,8 @@ int run(int argc, char** argv) {
       .add("cpu_threads", cpu_threads())
       .print();
   if (options.serve) return serve(backend, options.size, options.tuning);
-  return Bench(backend, options).run();
+  Bench bench(backend, options);
+  return options.cudnn ? bench.compare_with_cudnn() : bench.run();
 }
 
 }  // namespace

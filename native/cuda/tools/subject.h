@@ -13,7 +13,7 @@ namespace tvn::cuda::tools {
 struct Subject {
   std::string name;
   uint64_t seed;
-  Graph graph;
+  tvn::Graph graph;
   Parameters parameters;
   int64_t macs, trainable;  // of a clip; parameters
 
