@@ -1,8 +1,8 @@
-// What TVN-1 to TVN-4 should cost on GPUs, from what their plans do: native/cuda/stages.json holds bytes, multiply-accumulates and blocks of every
-// kernel, docs/gpu.md the tables made of it.
+// What TVN-1 to TVN-4 should cost on GPUs, from what their plans and training steps do: native/cuda/stages.json and training.json hold bytes,
+// multiply-accumulates and blocks of every kernel, docs/gpu.md the tables made of them.
 //
 //   node scripts/gpu-roofline.mjs                                          writes the tables of docs/gpu.md anew; --check only compares
-//   node scripts/gpu-roofline.mjs --plan build/cuda-emulation/tools/tvn_cuda_bench_80    asks the emulation for the plans before
+//   node scripts/gpu-roofline.mjs --plan build/cuda-emulation/tools/tvn_cuda_bench_80    asks the emulation for them before
 //   node scripts/gpu-roofline.mjs --print tvn-4                            every kernel of one network
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -13,9 +13,11 @@ import { parseArgs } from 'node:util'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const stagesFile = path.join(root, 'native', 'cuda', 'stages.json')
+const trainingFile = path.join(root, 'native', 'cuda', 'training.json')
 const docsFile = path.join(root, 'docs', 'gpu.md')
 const networks = ['tvn-1', 'tvn-2', 'tvn-3', 'tvn-4']
 const batches = [1, 8]
+const trainingBatches = [8]
 
 /** Data sheets: FLOP/s of tensor cores in fp16 with f32 sums (dense), bytes a second, multiprocessors. */
 export const devices = [
@@ -74,19 +76,36 @@ export function stagesOf(rows) {
   return stages
 }
 
-function askPlans(bench) {
+/** Rows of a training step, of which each kernel is one launch, as stages: those that do as much are one, so many times. */
+export function trainingOf(rows) {
+  const launches = rows.filter(({ kind }) => kind === 'launch')
+  const kernels = rows.filter(({ kind }) => kind === 'training_kernel')
+  if (launches.length !== kernels.length) throw new Error(`${kernels.length} kernels have ${launches.length} launches`)
+  const stages = new Map()
+  for (const [i, { kernel, name, file, macs, bytes }] of kernels.entries()) {
+    const { blocks, threads } = launches[i]
+    if (launches[i].file !== file) throw new Error(`${name}: ${kernel} is launched from ${launches[i].file}, expected ${file}`)
+    const key = JSON.stringify([kernel, macs, bytes, blocks])
+    const stage = stages.get(key) ?? { kernel, name, times: 0, macs, bytes, launches: [{ blocks, threads }] }
+    stages.set(key, { ...stage, times: stage.times + 1 })
+  }
+  return [...stages.values()]
+}
+
+/** By network and batch. `option` is how tvn_cuda_bench takes a batch of that kind, `other` the other one. */
+function ask(bench, [option, other], ofBatches, stagesOfRows) {
   const plans = {}
   for (const network of networks) {
     plans[network] = {}
-    for (const batch of batches) {
-      const text = execFileSync(bench, ['--stages', '--network', network, '--batch', String(batch)], { encoding: 'utf8', maxBuffer: 2 ** 28 })
+    for (const batch of ofBatches) {
+      const text = execFileSync(bench, ['--stages', '--network', network, option, String(batch), other, 'none'], { encoding: 'utf8', maxBuffer: 2 ** 28 })
       const rows = text
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line))
       const failure = rows.find(({ kind }) => kind === 'failure')
       if (failure) throw new Error(`${network}, batch ${batch}: ${failure.message}`)
-      plans[network][batch] = stagesOf(rows)
+      plans[network][batch] = stagesOfRows(rows)
     }
   }
   return plans
@@ -111,7 +130,8 @@ export function networkTable(plans) {
     row(['---', '--:', '--:', '--:', '--:', ...devices.flatMap(() => ['--:', '--:'])]),
   ]
   for (const [network, plan] of Object.entries(plans)) {
-    for (const [batch, stages] of Object.entries(plan)) {
+    for (const [batch, merged] of Object.entries(plan)) {
+      const stages = merged.flatMap((stage) => Array.from({ length: stage.times ?? 1 }, () => stage))
       const times = devices.map((device) => stages.map((stage) => timeOf(stage, device)))
       lines.push(
         row([
@@ -171,8 +191,8 @@ function layersOf(name) {
 }
 
 /** The tables in a text, each between two comments, anew. */
-export function withTables(text, plans) {
-  const tables = { networks: networkTable(plans), 'tvn-1': kernelTable(plans['tvn-1'][1]) }
+export function withTables(text, plans, training) {
+  const tables = { networks: networkTable(plans), 'tvn-1': kernelTable(plans['tvn-1'][1]), training: networkTable(training) }
   return text.replaceAll(/(<!-- table ([\w-]+), made by scripts\/gpu-roofline\.mjs -->\n)[^]*?(<!-- end of the table -->)/g, (_, begin, name, end) => {
     if (!(name in tables)) throw new Error(`there is no table "${name}"`)
     return `${begin}\n${tables[name].join('\n')}\n\n${end}`
@@ -180,17 +200,21 @@ export function withTables(text, plans) {
 }
 
 export const readPlans = () => JSON.parse(fs.readFileSync(stagesFile, 'utf8'))
+export const readTraining = () => JSON.parse(fs.readFileSync(trainingFile, 'utf8'))
 
 function main() {
   const { values } = parseArgs({ options: { plan: { type: 'string' }, check: { type: 'boolean' }, print: { type: 'string' } } })
-  if (values.plan) fs.writeFileSync(stagesFile, formatPlans(askPlans(values.plan)))
+  if (values.plan) {
+    fs.writeFileSync(stagesFile, formatPlans(ask(values.plan, ['--batch', '--train'], batches, stagesOf)))
+    fs.writeFileSync(trainingFile, formatPlans(ask(values.plan, ['--train', '--batch'], trainingBatches, trainingOf)))
+  }
   const plans = readPlans()
   if (values.print) {
     console.log(kernelTable(plans[values.print][1]).join('\n'))
     return
   }
   const before = fs.readFileSync(docsFile, 'utf8')
-  const after = withTables(before, plans)
+  const after = withTables(before, plans, readTraining())
   if (before === after) return
   if (!values.check) fs.writeFileSync(docsFile, after)
   console.log(`docs/gpu.md ${values.check ? 'is stale: node scripts/gpu-roofline.mjs' : 'is written'}`)

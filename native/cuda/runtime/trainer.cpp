@@ -99,7 +99,7 @@ size_t Trainer::tensor_bytes(int tensor) const {
 
 size_t Trainer::labels_a_clip() const { return options_.multi_label ? static_cast<size_t>(program_.shape(program_.output).c) : 1; }
 
-void Trainer::compile(int64_t batch) {
+void Trainer::prepare(int64_t batch) {
   require_size(program_, batch);
   batch_ = batch;
   graph_ = {};
@@ -296,9 +296,9 @@ StepResult Trainer::step(const uint8_t* clips, int64_t batch, const int32_t* lab
   device_.use();
   if (batch != batch_) {
     try {
-      compile(batch);
+      prepare(batch);
     } catch (...) {
-      batch_ = 0;  // the next step compiles again
+      batch_ = 0;  // the next step prepares again
       throw;
     }
   }

@@ -31,14 +31,15 @@ class Trainer {
   Trainer(const Network& network, const TrainerOptions& options);
 
   int device() const { return device_.index(); }
-  /** Forward, loss, backward, update; see TvnCudaBackend::trainer_step. Memory is laid out anew when the batch changes. */
+  /** Lays memory out for a batch and records the step, as `step` does when the batch changes. */
+  void prepare(int64_t batch);
+  /** Forward, loss, backward, update; see TvnCudaBackend::trainer_step. */
   StepResult step(const uint8_t* clips, int64_t batch, const int32_t* labels, float rate, float* logits);
   /** The parameter's values or, of trainable ones, the gradient of the last step's loss, dense. */
   void read(size_t parameter, bool gradient, float* to);
 
  private:
   void store_parameters(const Network& network);
-  void compile(int64_t batch);
   void plan_tensors(std::vector<Lifetime>& lifetimes, std::vector<int>& storage) const;
   void plan_gradients(std::vector<Lifetime>& lifetimes, std::vector<int>& storage);
   void load_kernels();

@@ -10,14 +10,14 @@
 //   --runs N          runs that are timed (100), after a warm-up; 0 times nothing
 //   --check           logits and one training step must be near those of the CPU engine in f32; else the exit status is 1
 //   --profile         the time of each stage
-//   --stages          which stages a plan has and, under the emulation, what it launches; nothing is run
+//   --stages          which stages a plan has, which kernels a training step, and, under the emulation, what they launch; nothing is run
 //   --tuning S        seconds for trying other ways to cut the work (2; 0 under the emulation)
 //   --cudnn           nothing but this: each distinct convolution of the networks alone, beside cuDNN's fastest algorithm for it; TVN_CUDNN
 //                     may be a path
 //   --seconds S       begins nothing more after so long: rows `skipped`
 //   --serve           takes its work from the standard input, so that rivals can take turns with it (serve.h)
 //
-// Rows: device; check, inference, training (milliseconds: median, p90, min), stage, launch, convolution, skipped, failure.
+// Rows: device; check, inference, training (milliseconds: median, p90, min), stage, training_kernel, launch, convolution, skipped, failure.
 // Exit status: 0, 1 (wrong results), 2 (arguments), 3 (no device), 4 (something failed), 5 (--cudnn, but there is no cuDNN).
 #include <array>
 #include <charconv>
@@ -33,6 +33,7 @@
 #include "cuda/tools/convolutions.h"
 #include "cuda/tools/launches.h"
 #include "cuda/tools/serve.h"
+#include "cuda/tools/training_cost.h"
 
 extern "C" const TvnCudaBackend* tvn_cuda_backend(void);
 
@@ -127,7 +128,10 @@ class Bench {
       guarded(network, 0, "network", [&] {
         const Subject subject = read_subject(network, o_.size, o_.stages ? Weights::zero : Weights::random);
         for (const int64_t batch : o_.batches) begin(subject, batch, "inference", [&] { infer(subject, batch); });
-        if (o_.stages) return;
+        if (o_.stages) {
+          for (const int64_t batch : o_.training) begin(subject, batch, "training", [&] { print_training_kernels(subject, batch); });
+          return;
+        }
         if (o_.check && !o_.training.empty()) begin(subject, checked_training_batch, "training", [&] { check_training(subject); });
         if (o_.runs > 0)
           for (const int64_t batch : o_.training) begin(subject, batch, "training", [&] { train(subject, batch); });
@@ -180,7 +184,12 @@ class Bench {
     Inference inference(backend_, subject, batch, {{}, o_.tuning});
     const double ready = seconds_since(begin);
     if (o_.stages || o_.profile) print_stages(subject, inference, batch);
-    if (o_.stages) return print_launches(subject, batch);
+    if (o_.stages) {
+      // the plan has recorded its kernels between copies, and then alone
+      std::vector<Launch> launches = take_launches();
+      launches.erase(launches.begin(), launches.begin() + static_cast<std::ptrdiff_t>(launches.size() / 2));
+      return print_launches(subject, batch, launches);
+    }
     if (o_.check) {
       const double error = inference.error(subject);
       const bool ok = error <= logits_tolerance;
@@ -254,17 +263,31 @@ class Bench {
     }
   }
 
-  /** The plan has recorded its kernels between copies, and then alone. */
-  void print_launches(const Subject& subject, int64_t batch) {
-    const std::vector<Launch> launches = take_launches();
-    for (size_t i = launches.size() / 2; i < launches.size(); i++)
+  void print_launches(const Subject& subject, int64_t batch, const std::vector<Launch>& launches) {
+    for (const Launch& launch : launches)
       JsonRow("launch")
           .add("network", subject.name)
           .add("batch", batch)
-          .add("file", launches[i].file)
-          .add("blocks", launches[i].blocks)
-          .add("threads", launches[i].threads)
+          .add("file", launch.file)
+          .add("blocks", launch.blocks)
+          .add("threads", launch.threads)
           .print();
+  }
+
+  void print_training_kernels(const Subject& subject, int64_t batch) {
+    for (const KernelCost& cost : training_costs(subject, batch))
+      JsonRow("training_kernel")
+          .add("network", subject.name)
+          .add("batch", batch)
+          .add("name", cost.name)
+          .add("kernel", cost.kernel)
+          .add("file", cost.file)
+          .add("macs", cost.macs)
+          .add("bytes", cost.bytes)
+          .print();
+    take_launches();
+    record_training_step(subject, batch);
+    print_launches(subject, batch, take_launches());
   }
 
   void check_training(const Subject& subject) {
