@@ -57,6 +57,29 @@ def print_times(rows):
         print_table(["task", "network", "batch", "engine", "host ms", "device ms", "× tvn", "measured"], lines)
 
 
+def print_convolutions(rows):
+    """Each distinct convolution of a network alone, by our fastest tile and by cuDNN's fastest algorithm: all of them, and those of TVN-1, one clip."""
+    convolutions = of_kind(rows, "convolution")
+    lines = []
+    for network, batch in dict.fromkeys((row["network"], row["batch"]) for row in convolutions):
+        all_of_it = [row for row in convolutions if (row["network"], row["batch"]) == (network, batch)]
+        both = [row for row in all_of_it if "cudnn_ms" in row]
+        ours, cudnn = (sum(row["count"] * row[key] for row in both) for key in ("ms", "cudnn_ms"))
+        faster = sum(row["ms"] <= row["cudnn_ms"] for row in both)
+        ratio = f"{cudnn / ours:.2f}×" if ours else "–"
+        lines.append([network, str(batch), str(len(all_of_it)), str(len(all_of_it) - len(both)), f"{ours:.3f}", f"{cudnn:.3f}", ratio, str(faster)])
+    if lines:
+        print_table(["network", "batch", "convolutions", "not by cuDNN", "tvn ms", "cuDNN ms", "× tvn", "faster by tvn"], lines)
+    of_one = [row for row in convolutions if (row["network"], row["batch"]) == ("tvn-1", 1)]
+    if of_one:
+        lines = []
+        for row in of_one:
+            cudnn = f"{row['cudnn_ms'] * 1e3:.1f}" if "cudnn_ms" in row else "–"
+            ratio = f"{row['cudnn_ms'] / row['ms']:.2f}×" if "cudnn_ms" in row else row["refusal"][:40]
+            lines.append([row["name"], str(row["count"]), row["shape"], f"{row['ms'] * 1e3:.1f}", cudnn, ratio])
+        print_table(["convolution of tvn-1 alone", "times", "shape", "tvn µs", "cuDNN µs", "× tvn"], lines)
+
+
 def print_stages(rows):
     """Of TVN-1, one clip."""
     stages = [row for row in of_kind(rows, "stage") if row["network"] == "tvn-1" and row["batch"] == 1 and "ms" in row]
@@ -84,6 +107,7 @@ def main(rows_path, results_path):
     if checks:
         print_table(["network", "task", "batch", "engine", "beside", "error", "of gradients", ""], checks)
     print_times(rows)
+    print_convolutions(rows)
     print_stages(rows)
     for row in of_kind(rows, "skipped", "failure"):
         what = " ".join(str(row[key]) for key in ("task", "network", "batch") if key in row)
