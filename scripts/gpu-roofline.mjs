@@ -2,7 +2,7 @@
 // multiply-accumulates and blocks of every kernel, docs/gpu.md the tables made of them.
 //
 //   node scripts/gpu-roofline.mjs                                          writes the tables of docs/gpu.md anew; --check only compares
-//   node scripts/gpu-roofline.mjs --plan build/cuda-emulation/tools/tvn_cuda_bench_80    asks the emulation for them before
+//   node scripts/gpu-roofline.mjs --plan build/cuda-emulation/tools/tvn_cuda_bench_80    asks the emulation for them before; with --check as well, it compares
 //   node scripts/gpu-roofline.mjs --print tvn-4                            every kernel of one network
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -205,8 +205,17 @@ export const readTraining = () => JSON.parse(fs.readFileSync(trainingFile, 'utf8
 function main() {
   const { values } = parseArgs({ options: { plan: { type: 'string' }, check: { type: 'boolean' }, print: { type: 'string' } } })
   if (values.plan) {
-    fs.writeFileSync(stagesFile, formatPlans(ask(values.plan, ['--batch', '--train'], batches, stagesOf)))
-    fs.writeFileSync(trainingFile, formatPlans(ask(values.plan, ['--train', '--batch'], trainingBatches, trainingOf)))
+    const asked = [
+      [stagesFile, formatPlans(ask(values.plan, ['--batch', '--train'], batches, stagesOf))],
+      [trainingFile, formatPlans(ask(values.plan, ['--train', '--batch'], trainingBatches, trainingOf))],
+    ]
+    for (const [file, text] of asked) {
+      if (!values.check) fs.writeFileSync(file, text)
+      else if (fs.readFileSync(file, 'utf8') !== text) {
+        console.log(`${path.relative('', file)} is not what plans do: node scripts/gpu-roofline.mjs --plan ${values.plan}`)
+        process.exitCode = 1
+      }
+    }
   }
   const plans = readPlans()
   if (values.print) {

@@ -76,11 +76,12 @@ function stop(why) {
   process.exit(2)
 }
 
-/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; chromium runs exported models; GoogleTest runs the native tests. */
+/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; chromium runs exported models, python3 parts of the GPU day; GoogleTest runs the native tests. */
 function installPrograms() {
   const missing = []
   if (wanted('mocha') && spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
   if (wanted('mocha') && spawnSync('chromium', ['--version']).error) missing.push('chromium')
+  if (wanted('mocha') && spawnSync('python3', ['--version']).error) missing.push('python3')
   const hasGtest = ['/usr/include', '/usr/local/include'].some((folder) => fs.existsSync(`${folder}/gtest/gtest.h`))
   if (['native', 'networks', 'sanitizers'].some(wanted) && !hasGtest) missing.push('libgtest-dev')
   if (missing.length === 0) return
@@ -114,14 +115,15 @@ function nativeTests() {
 
 /**
  * The CUDA backend under its emulation: all kernels as for sm_80, those on tensor cores as for sm_70 as well, these also under sanitizers
- * (`npm run cuda:sanitizers` runs all of them so). Where nvcc is, the kernels compile for real and use what the report says.
+ * (`npm run cuda:sanitizers` runs all of them so); the plans of the presets are those of stages.json and training.json. Where nvcc is, the kernels compile for real and use what the report says.
  */
 function cudaTests() {
   if (!run(process.execPath, ['scripts/build-cuda.mjs', '--emulation'])) return false
   const folder = 'build/cuda-emulation'
-  if (!run('cmake', ['--build', folder, '--parallel', '2', '--target', 'tvn_cuda_test_80', 'tvn_cuda_test_70'])) return false
+  if (!run('cmake', ['--build', folder, '--parallel', '2', '--target', 'tvn_cuda_test_80', 'tvn_cuda_test_70', 'tvn_cuda_bench_80'])) return false
   let ok = run(`${folder}/tvn_cuda_test_80`, [])
   ok = run(`${folder}/tvn_cuda_test_70`, []) && ok
+  ok = run(process.execPath, ['scripts/gpu-roofline.mjs', '--check', '--plan', `${folder}/tools/tvn_cuda_bench_80`]) && ok
   ok = run(process.execPath, ['scripts/cuda-sanitizers.mjs', '--short']) && ok
   if (machineToolkit()) return run(process.execPath, ['scripts/cuda-resources.mjs', '--arch', 'sm_80,sm_90']) && ok
   notes.push('kernels were not compiled for a GPU: there is no nvcc here')

@@ -14,6 +14,10 @@ describe('scripts/gpu-roofline.mjs', () => {
     expect(withTables(docs, readPlans(), readTraining())).to.equal(docs)
   })
 
+  it('counts at most 20 kernels for one clip of TVN-1', () => {
+    expect(readPlans()['tvn-1'][1].flatMap(({ launches }: { launches: unknown[] }) => launches)).to.have.length.within(1, 20)
+  })
+
   it('takes the slower of memory and tensor cores, of which only those of busy multiprocessors count, and adds the launches', () => {
     const stage = { macs: 62.5e6, bytes: 90e3, launches: [{ blocks: 400 }] }
     expect(timeOf(stage, v100).floor).to.be.closeTo(1e-6, 1e-12)

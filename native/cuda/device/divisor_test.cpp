@@ -21,7 +21,7 @@ CUDA_TEST(divisor_divides_all_that_fits) {
     std::vector<int> n{0, 1, d - 1, d, largest - 1, largest, largest / d * d, largest / d * d - 1};
     while (n.size() < 64) n.push_back(static_cast<int>(random.bits() % (1ull << random.integer(1, 31))));
     while (n.size() < 128) {  // around multiples, where a quotient that is off by a little shows
-      const int multiple = static_cast<int>(random.bits() % static_cast<uint64_t>(largest / d + 1)) * d;
+      const int multiple = static_cast<int>(random.bits() % (static_cast<uint64_t>(largest / d) + 1)) * d;
       n.push_back(multiple);
       if (multiple > 0) n.push_back(multiple - 1);
     }

@@ -127,6 +127,8 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
+  explicit CUevent_st(int of) : device(of) {}
+
   struct Times {
     int pending = 0;
     bool recorded = false;

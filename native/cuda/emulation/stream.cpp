@@ -124,7 +124,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) { return cudaStreamSynchronize(
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return api([&](Device& device) {
-    device.events.insert(*event = new CUevent_st{current_device()});
+    device.events.insert(*event = new CUevent_st(current_device()));
     return cudaSuccess;
   });
 }

@@ -124,6 +124,7 @@ class Bench {
   Bench(const TvnCudaBackend& backend, const Options& options) : backend_(backend), o_(options) {}
 
   int run() {
+    if (o_.stages) run_nothing();
     for (const std::string& network : o_.networks)
       guarded(network, 0, "network", [&] {
         const Subject subject = read_subject(network, o_.size, o_.stages ? Weights::zero : Weights::random);

@@ -1,5 +1,4 @@
-// Which kernels were launched with how many blocks, recorded ones as well. Only the emulation tells: it is linked with a submit() of ours
-// in front of its own.
+// Which kernels are recorded with how many blocks. Only the emulation tells: it is linked with a submit() of ours in front of its own.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,9 @@ struct Launch {
   int64_t blocks;
   int threads;
 };
-/** Those since the last call. */
+/** From now on kernels are recorded, but nothing is run. */
+void run_nothing();
+/** Those recorded since the last call. */
 std::vector<Launch> take_launches();
 
 }  // namespace tvn::cuda::tools
