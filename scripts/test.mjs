@@ -118,11 +118,11 @@ function nativeTests() {
  * (`npm run cuda:sanitizers` runs all of them so); the plans of the presets are those of stages.json and training.json. Where nvcc is, the kernels compile for real and use what the report says.
  */
 function cudaTests() {
-  if (!run(process.execPath, ['scripts/build-cuda.mjs', '--emulation'])) return false
+  const engine = path.join(root, installed, 'libtvn_engine.a')
+  if (!run(process.execPath, ['scripts/build-cuda.mjs', '--emulation', `-DTVN_ENGINE=${engine}`])) return false
   const folder = 'build/cuda-emulation'
   if (!run('cmake', ['--build', folder, '--parallel', '2', '--target', 'tvn_cuda_test_80', 'tvn_cuda_test_70', 'tvn_cuda_bench_80'])) return false
-  let ok = run(`${folder}/tvn_cuda_test_80`, [])
-  ok = run(`${folder}/tvn_cuda_test_70`, []) && ok
+  let ok = sideBySide([`${folder}/tvn_cuda_test_80`, `${folder}/tvn_cuda_test_70`])
   ok = run(process.execPath, ['scripts/gpu-roofline.mjs', '--check', '--plan', `${folder}/tools/tvn_cuda_bench_80`]) && ok
   ok = run(process.execPath, ['scripts/cuda-sanitizers.mjs', '--short']) && ok
   if (machineToolkit()) return run(process.execPath, ['scripts/cuda-resources.mjs', '--arch', 'sm_80,sm_90']) && ok

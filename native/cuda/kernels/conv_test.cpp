@@ -267,7 +267,7 @@ CUDA_TEST(conv_forward_adds_splits_and_tiles_in_one_order) {
   DeviceArray<half> device_x(x), device_w(w), device_gate_w(gate_w);
   DeviceArray<float> device_gate_x(gate_x);
   std::vector<double> first, first_means;
-  for (const char* seed : {"0", "1", "2", "3", "4"})
+  for (const char* seed : {"0", "1", "2"})
     for (const ConvBlock block : blocks) {
       if (!takes_block(block, use)) continue;
       const OrderOfBlocks order(seed);
