@@ -162,8 +162,11 @@ describe('prepareDataset', function () {
         stdio: 'ignore',
       })
     const killed = start()
-    await once(killed, 'message') // one video is stored
-    const children = childrenOf(killed.pid as number)
+    const isStored = once(killed, 'message').then(() => true) // one video
+    const seen = new Set<number>()
+    do for (const child of childrenOf(killed.pid as number)) seen.add(child)
+    while (!(await Promise.race([isStored, sleep(20)])))
+    const children = [...seen]
     expect(children.length).to.be.above(0)
     killed.kill('SIGKILL')
     const pair = [start(), start()]
