@@ -76,7 +76,10 @@ function stop(why) {
   process.exit(2)
 }
 
-/** For the parts that are wanted: ffmpeg writes the videos that the data tests read; chromium runs exported models, python3 parts of the GPU day; GoogleTest runs the native tests. */
+/**
+ * For the parts that are wanted: ffmpeg writes the videos that the data tests read; chromium runs exported models, python3 parts of the GPU day;
+ * GoogleTest runs the native tests.
+ */
 function installPrograms() {
   const missing = []
   if (wanted('mocha') && spawnSync('ffmpeg', ['-version']).error) missing.push('ffmpeg')
@@ -115,7 +118,8 @@ function nativeTests() {
 
 /**
  * The CUDA backend under its emulation: all kernels as for sm_80, those on tensor cores as for sm_70 as well, these also under sanitizers
- * (`npm run cuda:sanitizers` runs all of them so); the plans of the presets are those of stages.json and training.json. Where nvcc is, the kernels compile for real and use what the report says.
+ * (`npm run cuda:sanitizers` runs all of them so); the plans of the presets are those of stages.json and training.json. Where nvcc is, the
+ * kernels compile for real and use what the report says.
  */
 function cudaTests() {
   const engine = path.join(root, installed, 'libtvn_engine.a')

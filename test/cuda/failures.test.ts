@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -13,7 +13,6 @@ import { makeColourVideos, network } from '../data/colours.js'
 import { temporaryFolder } from '../data/videos.js'
 import { emulatedEnv, withEmulation, withEnvironment } from './emulation.js'
 import { clipsFor } from './small-networks.js'
-import { writeFileSync } from 'node:fs'
 
 const golden = new URL('../fixtures/golden/one-frame.safetensors', import.meta.url).pathname
 

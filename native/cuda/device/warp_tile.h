@@ -69,6 +69,52 @@ class WmmaTile {
   nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float> sums_[M / 16][N / 16];
 };
 
+__device__ __forceinline__ int lane_of_warp() { return static_cast<int>(threadIdx.x) % warp_size; }
+
+/**
+ * The sums of a warp's M×N in registers whose places are known. Place has the extents of one instruction's result, how many of its elements
+ * a lane holds, and the row and column of element k, of which k and k + 1 are neighbours in a row for even k.
+ */
+template <int M, int N, class Place>
+struct PlacedSums {
+  float of[M / Place::rows][N / Place::columns][Place::elements];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < M / Place::rows; i++)
+#pragma unroll
+      for (int j = 0; j < N / Place::columns; j++)
+#pragma unroll
+        for (int k = 0; k < Place::elements; k++) of[i][j][k] = 0;
+  }
+  __device__ __forceinline__ void store(float* to, int stride) const {
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      *reinterpret_cast<float2*>(to + row * stride + column) = make_float2(of[i][j][k], of[i][j][k + 1]);
+    });
+  }
+  __device__ __forceinline__ void load(const float* from, int stride) {
+    for_pairs([&](int row, int column, int i, int j, int k) {
+      const float2 pair = *reinterpret_cast<const float2*>(from + row * stride + column);
+      of[i][j][k] = pair.x;
+      of[i][j][k + 1] = pair.y;
+    });
+  }
+
+ private:
+  /** f(row, column, i, j, k) for of[i][j][k] and the next. */
+  template <class F>
+  static __device__ __forceinline__ void for_pairs(const F& f) {
+    const int lane = lane_of_warp();
+#pragma unroll
+    for (int i = 0; i < M / Place::rows; i++)
+#pragma unroll
+      for (int j = 0; j < N / Place::columns; j++)
+#pragma unroll
+        for (int k = 0; k < Place::elements; k += 2)
+          f(Place::rows * i + Place::row(lane, k), Place::columns * j + Place::column(lane, k), i, j, k);
+  }
+};
+
 /**
  * Each quad pair (lanes 4q … 4q + 3 and the same plus 16) multiplies 8×4 by 4×8, so that four of them have 16×16, two by two. Of 16 rows or
  * columns, quad pair 0 has 0 … 3 (the lower lanes) and 8 … 11 (the upper), 1 the other eight: then the lanes that are served together read
@@ -80,47 +126,35 @@ class QuadPairTile {
   static constexpr bool a_by_rows = A == ALayout::rows_of_depth, b_by_columns = B == BLayout::columns_of_depth;
 
  public:
-  __device__ __forceinline__ void clear() {
-#pragma unroll
-    for (int i = 0; i < M / 16; i++)
-#pragma unroll
-      for (int j = 0; j < N / 16; j++)
-#pragma unroll
-        for (int k = 0; k < 8; k++) sums_[i][j][k] = 0;
-  }
+  __device__ __forceinline__ void clear() { sums_.clear(); }
+  __device__ __forceinline__ void store(float* to, int stride) const { sums_.store(to, stride); }
+  __device__ __forceinline__ void load(const float* from, int stride) { sums_.load(from, stride); }
 
   __device__ __forceinline__ void multiply(const half* a, int a_stride, const half* b, int b_stride) {
     Fragment rows[M / 16], columns[N / 16];
 #pragma unroll
     for (int j = 0; j < N / 16; j++)
-      columns[j].template load<b_by_columns>(b + (b_by_columns ? 16 * j * b_stride : 16 * j), b_stride, quad_of_b());
+      columns[j].template load<b_by_columns>(b + (b_by_columns ? 16 * j * b_stride : 16 * j), b_stride, quad_of_b(lane_of_warp()));
 #pragma unroll
-    for (int i = 0; i < M / 16; i++) rows[i].template load<a_by_rows>(a + (a_by_rows ? 16 * i * a_stride : 16 * i), a_stride, quad_of_a());
+    for (int i = 0; i < M / 16; i++)
+      rows[i].template load<a_by_rows>(a + (a_by_rows ? 16 * i * a_stride : 16 * i), a_stride, quad_of_a(lane_of_warp()));
 #pragma unroll
     for (int step = 0; step < 4; step++)
 #pragma unroll
       for (int i = 0; i < M / 16; i++)
 #pragma unroll
-        for (int j = 0; j < N / 16; j++) mma_m8n8k4<a_by_rows, b_by_columns>(sums_[i][j], rows[i].steps[step], columns[j].steps[step]);
-  }
-
-  __device__ __forceinline__ void store(float* to, int stride) const {
-    for_pairs([&](int row, int column, int i, int j, int k) {
-      *reinterpret_cast<float2*>(to + row * stride + column) = make_float2(sums_[i][j][k], sums_[i][j][k + 1]);
-    });
-  }
-  __device__ __forceinline__ void load(const float* from, int stride) {
-    for_pairs([&](int row, int column, int i, int j, int k) {
-      const float2 pair = *reinterpret_cast<const float2*>(from + row * stride + column);
-      sums_[i][j][k] = pair.x;
-      sums_[i][j][k + 1] = pair.y;
-    });
+        for (int j = 0; j < N / 16; j++) mma_m8n8k4<a_by_rows, b_by_columns>(sums_.of[i][j], rows[i].steps[step], columns[j].steps[step]);
   }
 
  private:
-  static __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x) % warp_size; }
-  static __device__ __forceinline__ int quad_of_a() { return lane() / 4 % 2; }
-  static __device__ __forceinline__ int quad_of_b() { return lane() / 8 % 2; }
+  static __device__ __forceinline__ int quad_of_a(int lane) { return lane / 4 % 2; }
+  static __device__ __forceinline__ int quad_of_b(int lane) { return lane / 8 % 2; }
+
+  struct Place {
+    static constexpr int rows = 16, columns = 16, elements = 8;
+    static __device__ __forceinline__ int row(int lane, int k) { return lane / 16 * 8 + quad_of_a(lane) * 4 + lane % 2 + k / 2 % 2 * 2; }
+    static __device__ __forceinline__ int column(int lane, int k) { return quad_of_b(lane) * 4 + lane / 2 % 2 * 2 + k / 4 * 8 + k % 2; }
+  };
 
   /** Sixteen rows of A, or columns of B, of four times four steps of K. */
   struct Fragment {
@@ -129,7 +163,7 @@ class QuadPairTile {
     /** From lines of K, of which a lane reads one, or from lines along which it takes four neighbours each. */
     template <bool by_lines>
     __device__ __forceinline__ void load(const half* from, int stride, int quad) {
-      const int four = lane() / 16 * 8 + quad * 4, own = lane() % 4;
+      const int four = lane_of_warp() / 16 * 8 + quad * 4, own = lane_of_warp() % 4;
       if (by_lines) {
         const uint4* const line = reinterpret_cast<const uint4*>(from + (four + own) * stride);
 #pragma unroll
@@ -148,19 +182,7 @@ class QuadPairTile {
     }
   };
 
-  /** f(row, column, i, j, k) for sums_[i][j][k] and the next, as PTX has the elements of d. */
-  template <class F>
-  static __device__ __forceinline__ void for_pairs(const F& f) {
-    const int row = lane() / 16 * 8 + quad_of_a() * 4 + lane() % 2, column = quad_of_b() * 4 + lane() / 2 % 2 * 2;
-#pragma unroll
-    for (int i = 0; i < M / 16; i++)
-#pragma unroll
-      for (int j = 0; j < N / 16; j++)
-#pragma unroll
-        for (int k = 0; k < 8; k += 2) f(16 * i + row + k / 2 % 2 * 2, 16 * j + column + k / 4 * 8, i, j, k);
-  }
-
-  float sums_[M / 16][N / 16][8];
+  PlacedSums<M, N, Place> sums_;
 };
 
 template <int M, int N, ALayout A, BLayout B>
@@ -168,19 +190,14 @@ class MmaTile {
   static_assert(M % 16 == 0 && N % 16 == 0, "ldmatrix brings 16×16");
 
  public:
-  __device__ __forceinline__ void clear() {
-#pragma unroll
-    for (int i = 0; i < M / 16; i++)
-#pragma unroll
-      for (int j = 0; j < N / 8; j++)
-#pragma unroll
-        for (int k = 0; k < 4; k++) sums_[i][j][k] = 0;
-  }
+  __device__ __forceinline__ void clear() { sums_.clear(); }
+  __device__ __forceinline__ void store(float* to, int stride) const { sums_.store(to, stride); }
+  __device__ __forceinline__ void load(const float* from, int stride) { sums_.load(from, stride); }
 
   __device__ __forceinline__ void multiply(const half* a, int a_stride, const half* b, int b_stride) {
     // Lane l addresses row l % 8 of the 8×8 tile l / 8. A wants its tiles in the order (rows 0, k 0), (rows 8, k 0), (rows 0, k 8),
     // (rows 8, k 8); B, two columns tiles at a time, (k 0, columns 0), (k 8, columns 0), (k 0, columns 8), (k 8, columns 8).
-    const int lane = static_cast<int>(threadIdx.x) % warp_size, row = lane % 8, low = lane / 8 % 2 * 8, high = lane / 16 * 8;
+    const int lane = lane_of_warp(), row = lane % 8, low = lane / 8 % 2 * 8, high = lane / 16 * 8;
     unsigned columns[N / 8][2];
 #pragma unroll
     for (int j = 0; j < N / 16; j++) {
@@ -200,37 +217,18 @@ class MmaTile {
       else
         ldmatrix_x4_trans(rows, a + (high + row) * a_stride + 16 * i + low);
 #pragma unroll
-      for (int j = 0; j < N / 8; j++) mma_m16n8k16(sums_[i][j], rows, columns[j]);
+      for (int j = 0; j < N / 8; j++) mma_m16n8k16(sums_.of[i][j], rows, columns[j]);
     }
   }
 
-  __device__ __forceinline__ void store(float* to, int stride) const {
-    for_pairs([&](int row, int column, int i, int j, int k) {
-      *reinterpret_cast<float2*>(to + row * stride + column) = make_float2(sums_[i][j][k], sums_[i][j][k + 1]);
-    });
-  }
-  __device__ __forceinline__ void load(const float* from, int stride) {
-    for_pairs([&](int row, int column, int i, int j, int k) {
-      const float2 pair = *reinterpret_cast<const float2*>(from + row * stride + column);
-      sums_[i][j][k] = pair.x;
-      sums_[i][j][k + 1] = pair.y;
-    });
-  }
-
  private:
-  /** f(row, column, i, j, k) for sums_[i][j][k] and the next: lane l holds columns 2·(l % 4) and the next of rows l / 4 and l / 4 + 8. */
-  template <class F>
-  static __device__ __forceinline__ void for_pairs(const F& f) {
-    const int lane = static_cast<int>(threadIdx.x) % warp_size;
-#pragma unroll
-    for (int i = 0; i < M / 16; i++)
-#pragma unroll
-      for (int j = 0; j < N / 8; j++)
-#pragma unroll
-        for (int k = 0; k < 4; k += 2) f(16 * i + 4 * k + lane / 4, 8 * j + lane % 4 * 2, i, j, k);
-  }
-
-  float sums_[M / 16][N / 8][4];
+  /** Lane l holds columns 2·(l % 4) and the next of rows l / 4 and l / 4 + 8. */
+  struct Place {
+    static constexpr int rows = 16, columns = 8, elements = 4;
+    static __device__ __forceinline__ int row(int lane, int k) { return lane / 4 + k / 2 * 8; }
+    static __device__ __forceinline__ int column(int lane, int k) { return lane % 4 * 2 + k % 2; }
+  };
+  PlacedSums<M, N, Place> sums_;
 };
 
 /** The best one of what is compiled for. */

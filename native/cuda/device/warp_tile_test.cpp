@@ -7,14 +7,8 @@ namespace tvn::cuda {
 namespace {
 
 using test::DeviceArray;
+using test::integers;
 using test::Random;
-
-/** Small integers, so that every sum is exact. */
-std::vector<half> integers(Random& random, int count) {
-  std::vector<half> values(static_cast<size_t>(count));
-  for (half& value : values) value = __float2half(static_cast<float>(random.integer(-8, 8)));
-  return values;
-}
 
 constexpr int depth = 32, sum_stride = 36;
 

@@ -81,8 +81,8 @@ class Device {
 
   /** Whether [at, at + bytes) lies in one allocation; of the device only, if so asked. */
   bool holds(const void* at, std::size_t bytes, bool on_device) const;
-  /** The allocation that it lies in, or null. */
-  const Allocation* allocation_of(const void* at) const;
+  /** The one allocation that [at, at + bytes) lies in, or null. */
+  const Allocation* allocation_of(const void* at, std::size_t bytes) const;
   /** The bytes of an allocation behind which something was written; −1 where there is none. */
   long overrun() const;
 

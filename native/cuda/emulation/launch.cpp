@@ -164,15 +164,15 @@ cudaError_t Device::execute(const Kernel& kernel) {
   const std::string name = std::string("kernel ") + kernel.name + " (" + kernel.where.file + ":" + std::to_string(kernel.where.line) + ")";
   if (const long limit = option::lost_after(); limit >= 0 && launches_ >= limit) return break_down(cudaErrorLaunchFailure, "");
   launches_++;
-  for (std::size_t i = 0; i < kernel.pointers.size(); i++)
-    if (kernel.pointers[i] && !holds(kernel.pointers[i], 0, false))
-      return break_down(cudaErrorIllegalAddress,
-                        name + ": pointer argument number " + std::to_string(i + 1) + " is not memory of the device");
-  for (std::size_t i = 0; i < kernel.pointers.size(); i++)
-    if (const Allocation* const of = kernel.pointers[i] ? allocation_of(kernel.pointers[i]) : nullptr; of && of->device != kernel.device)
-      return break_down(cudaErrorIllegalAddress, name + ": pointer argument number " + std::to_string(i + 1) + " is memory of device " +
-                                                     std::to_string(of->device) + ", the kernel runs on device " +
-                                                     std::to_string(kernel.device));
+  for (std::size_t i = 0; i < kernel.pointers.size(); i++) {
+    if (!kernel.pointers[i]) continue;
+    const Allocation* const of = allocation_of(kernel.pointers[i], 0);
+    if (of && of->device == kernel.device) continue;
+    const std::string memory =
+        of ? "memory of device " + std::to_string(of->device) + ", the kernel runs on device " + std::to_string(kernel.device)
+           : "not memory of the device";
+    return break_down(cudaErrorIllegalAddress, name + ": pointer argument number " + std::to_string(i + 1) + " is " + memory);
+  }
   if (const std::string fault = Run(kernel).all(); !fault.empty()) return break_down(cudaErrorLaunchFailure, fault);
   if (const long bytes = overrun(); bytes >= 0)
     return break_down(cudaErrorIllegalAddress,

@@ -10,16 +10,17 @@ namespace tvn::emulation {
 
 std::size_t guard_bytes() { return address_sanitizer() ? 0 : 256; }
 
-bool Device::holds(const void* at, std::size_t bytes, bool on_device) const {
+const Allocation* Device::allocation_of(const void* at, std::size_t bytes) const {
   const auto address = reinterpret_cast<std::uintptr_t>(at);
   auto after = allocations.upper_bound(address);
-  if (after == allocations.begin()) return false;
+  if (after == allocations.begin()) return nullptr;
   const auto& [begin, allocation] = *--after;
-  return address - begin <= allocation.bytes && bytes <= allocation.bytes - (address - begin) && (allocation.on_device || !on_device);
+  return address - begin <= allocation.bytes && bytes <= allocation.bytes - (address - begin) ? &allocation : nullptr;
 }
 
-const Allocation* Device::allocation_of(const void* at) const {
-  return holds(at, 0, false) ? &std::prev(allocations.upper_bound(reinterpret_cast<std::uintptr_t>(at)))->second : nullptr;
+bool Device::holds(const void* at, std::size_t bytes, bool on_device) const {
+  const Allocation* const allocation = allocation_of(at, bytes);
+  return allocation && (allocation->on_device || !on_device);
 }
 
 long Device::overrun() const {

@@ -6,14 +6,8 @@ namespace {
 
 using namespace nvcuda;
 using cuda::test::DeviceArray;
+using cuda::test::integers;
 using cuda::test::Random;
-
-/** Small integers, so that every sum is exact. */
-std::vector<half> integers(Random& random, int count) {
-  std::vector<half> values(static_cast<size_t>(count));
-  for (half& value : values) value = __float2half(static_cast<float>(random.integer(-8, 8)));
-  return values;
-}
 
 /** Sum over k of a[row][k]·b[k][column], with a and b given by their strides. */
 float product(const std::vector<half>& a, int row_a, int step_a, const std::vector<half>& b, int column_b, int step_b, int k) {

@@ -5,6 +5,7 @@
 
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/pool.h"
+#include "cuda/test/conv_workspace.h"
 #include "cuda/test/test.h"
 #include "cuda/test/windows.h"
 
@@ -23,15 +24,13 @@ std::vector<half> weights(Random& random, int taps, int inputs, int outputs) {
 
 /** A convolution by its own kernel, which has tests of its own. */
 void convolve(const ConvShape& s, const half* x, const half* w, const float* bias, Function function, const float* scale, half* y) {
-  const ConvWorkspaceSize size = conv_forward_workspace(s, {});
-  DeviceArray<int> counters(std::vector<int>(static_cast<size_t>(size.counters), 0));
-  DeviceArray<char> parts(size.parts);
+  Workspace workspace(conv_forward_workspace(s, {}));
   ConvForwardArgs args{x, w};
   args.bias = bias;
   args.function = function;
   args.scale = scale;
   args.y = y;
-  args.workspace = {counters.data(), reinterpret_cast<float*>(parts.data())};
+  args.workspace = workspace.get();
   conv_forward(s, ConvBlock::rows64_columns64, args, nullptr);
 }
 
@@ -117,9 +116,7 @@ CUDA_TEST(block_is_its_kernels) {
         convolve({time, s.y, {}}, after_time.data(), expand_w.data(), expand_bias.data(), Function::none, nullptr, want.data());
 
       EXPECT(block_fits(s));
-      const ConvWorkspaceSize size = block_workspace(s, true);
-      DeviceArray<int> counters(std::vector<int>(static_cast<size_t>(size.counters), 0));
-      DeviceArray<char> parts(size.parts);
+      Workspace workspace(block_workspace(s, true));
       BlockArgs args{};
       args.x = x.data();
       args.spatial = {space_w.data(), space_bias.data(), Function::relu};
@@ -129,7 +126,7 @@ CUDA_TEST(block_is_its_kernels) {
       if (gated) args.gate = {no_x.data(), 8, no_w.data(), nullptr, scale.data()};
       args.y = got.data();
       args.mean = mean.data();
-      args.workspace = {counters.data(), reinterpret_cast<float*>(parts.data())};
+      args.workspace = workspace.get();
       block_forward(s, args, nullptr);
       const auto result = got.doubles();
       // the same halves between them, unless a sum that was split rounds to another one
@@ -139,7 +136,7 @@ CUDA_TEST(block_is_its_kernels) {
         means[i / (s.y.size() / static_cast<size_t>(s.y.n)) * static_cast<size_t>(s.y.c) + i % static_cast<size_t>(s.y.c)] +=
             result[i] / s.y.positions();
       expect_close(mean.doubles(), means, {0x1p-24, 200, 0, 0x1p-24}, std::vector<double>(means.size(), 8));
-      for (const int counter : counters.read()) EXPECT(counter == 0);
+      workspace.expect_zero();
     }
 }
 

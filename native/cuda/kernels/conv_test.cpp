@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cuda/test/compare.h"
+#include "cuda/test/conv_workspace.h"
 #include "cuda/test/test.h"
 #include "cuda/test/windows.h"
 
@@ -84,19 +85,6 @@ Sums means_of(const Extents& y, const std::vector<double>& written) {
   return means;
 }
 
-struct Workspace {
-  DeviceArray<int> counters;
-  DeviceArray<char> parts;
-  explicit Workspace(const ConvWorkspaceSize& size) : counters(std::vector<int>(static_cast<size_t>(size.counters))), parts(size.parts) {}
-  ConvWorkspace get() { return {counters.data(), reinterpret_cast<float*>(parts.data())}; }
-  void expect_zero() {
-    for (const int counter : counters.read()) EXPECT(counter == 0);
-  }
-};
-
-constexpr ConvBlock blocks[] = {ConvBlock::rows128_columns64, ConvBlock::rows64_columns64, ConvBlock::rows32_columns64,
-                                ConvBlock::rows64_columns32};
-
 Window window(int kt, int kh, int kw, int st, int sh, int sw) { return {kt, kh, kw, st, sh, sw, 0, 0, 0}; }
 
 std::vector<Case> hostile_cases() {
@@ -123,7 +111,7 @@ CUDA_TEST(conv_forward_is_the_reference) {
     DeviceArray<half> dx(x), dw(w);
     Workspace workspace(conv_forward_workspace(s, {}));
     std::vector<double> first;
-    for (const ConvBlock block : blocks) {
+    for (const ConvBlock block : all_blocks) {
       DeviceArray<half> y(s.y.size());
       ConvForwardArgs args{dx.data(), dw.data()};
       args.y = y.data();
@@ -220,7 +208,7 @@ CUDA_TEST(conv_forward_has_every_epilogue) {
       DeviceArray<float> y32(s.y.size()), mean(static_cast<size_t>(3 * s.y.c));
       args.y = y.data();
       if (o.mean) args.mean = mean.data();
-      const ConvBlock block = takes_block(blocks[i % 4], use) ? blocks[i % 4] : blocks[1 + i % 2 * 2];
+      const ConvBlock block = takes_block(all_blocks[i % 4], use) ? all_blocks[i % 4] : all_blocks[1 + i % 2 * 2];
       const double terms = static_cast<double>(s.x.c + wide.c + gate_inputs);
       conv_forward(s, block, args, nullptr);
       const auto got = y.doubles();
@@ -268,9 +256,9 @@ CUDA_TEST(conv_forward_adds_splits_and_tiles_in_one_order) {
   DeviceArray<float> device_gate_x(gate_x);
   std::vector<double> first, first_means;
   for (const char* seed : {"0", "1", "2"})
-    for (const ConvBlock block : blocks) {
+    for (const ConvBlock block : all_blocks) {
       if (!takes_block(block, use)) continue;
-      const OrderOfBlocks order(seed);
+      const WithEnvironment order("TVN_EMULATION_SEED", seed);
       Workspace workspace(conv_forward_workspace(s, use));
       EXPECT(workspace.get().parts && conv_forward_workspace(s, use).counters > s.y.n * ceil_div(s.y.c, 32));  // it is split
       DeviceArray<half> y(s.y.size());
@@ -339,7 +327,7 @@ CUDA_TEST(conv_forward_pools_frames) {
         }
     const ConvUse use{false, true, false, 0, results};
     std::vector<double> first_means;
-    for (const ConvBlock block : blocks) {
+    for (const ConvBlock block : all_blocks) {
       if (!takes_block(block, use)) continue;
       Workspace workspace(conv_forward_workspace(s, use));
       DeviceArray<half> y(want.size());
@@ -378,7 +366,7 @@ CUDA_TEST(conv_data_gradient_is_the_reference) {
     DeviceArray<half> device_dy(dy), device_w(w);
     Workspace workspace(conv_data_gradient_workspace(s));
     const Tolerance tolerance{0x1p-11, static_cast<double>(taps(s.window) * s.y.c)};
-    for (const ConvBlock block : blocks) {
+    for (const ConvBlock block : all_blocks) {
       DeviceArray<half> dx(s.x.size());
       conv_data_gradient(s, block, {device_dy.data(), device_w.data(), false, dx.data(), workspace.get()}, nullptr);
       expect_close(dx.doubles(), want.value, tolerance, want.magnitude);

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/depthwise.h"
 #include "cuda/kernels/pool.h"
+#include "cuda/test/conv_workspace.h"
 #include "cuda/test/test.h"
 #include "cuda/test/windows.h"
 
@@ -49,10 +50,8 @@ CUDA_TEST(window_is_its_two_kernels) {
         product.function = Function::hswish;
         product.y = between.data();
         const ConvShape shape{x, m, {}};
-        const ConvWorkspaceSize size = conv_forward_workspace(shape, {false, false, gated, 0, 0});
-        DeviceArray<int> counters(std::vector<int>(static_cast<size_t>(size.counters), 0));
-        DeviceArray<char> parts(size.parts);
-        product.workspace = {counters.data(), reinterpret_cast<float*>(parts.data())};
+        Workspace workspace(conv_forward_workspace(shape, {false, false, gated, 0, 0}));
+        product.workspace = workspace.get();
         conv_forward(shape, ConvBlock::rows64_columns64, product, nullptr);
         if (kind == WindowKind::depthwise)
           depthwise_forward({m, y, k}, {between.data(), filter.data(), filter_bias.data(), Function::relu, want.data()}, nullptr);
@@ -61,9 +60,7 @@ CUDA_TEST(window_is_its_two_kernels) {
 
         const WindowShape fused{x, y, k};
         EXPECT(window_fits(fused));
-        const ConvWorkspaceSize fused_size = window_workspace(fused, true);
-        DeviceArray<int> fused_counters(std::vector<int>(static_cast<size_t>(fused_size.counters), 0));
-        DeviceArray<char> fused_parts(fused_size.parts);
+        Workspace fused_workspace(window_workspace(fused, true));
         WindowArgs args{};
         args.x = device_x.data();
         args.w = w.data();
@@ -78,7 +75,7 @@ CUDA_TEST(window_is_its_two_kernels) {
         }
         args.y = got.data();
         args.mean = mean.data();
-        args.workspace = {fused_counters.data(), reinterpret_cast<float*>(fused_parts.data())};
+        args.workspace = fused_workspace.get();
         window_forward(fused, args, nullptr);
         const auto result = got.doubles();
         // the same halves between them, unless a sum that was split has rounded to another one; then the window adds them in another order
@@ -89,7 +86,7 @@ CUDA_TEST(window_is_its_two_kernels) {
           means[i / (y.size() / static_cast<size_t>(x.n)) * static_cast<size_t>(m.c) + i % static_cast<size_t>(m.c)] +=
               result[i] / y.positions();
         expect_close(mean.doubles(), means, {0x1p-24, 200, 0, 0x1p-24}, std::vector<double>(means.size(), 8.0 * c.kernel));
-        for (const int counter : fused_counters.read()) EXPECT(counter == 0);
+        fused_workspace.expect_zero();
       }
 }
 

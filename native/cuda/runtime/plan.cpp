@@ -13,8 +13,8 @@ namespace {
 
 /** A way must be so much faster than the usual one to be chosen: no choice hangs on noise. */
 constexpr double clearly_faster = 0.97;
-/** A way's time is that of the fastest of so many graphs of so many launches: what it takes to launch a kernel is not the kernel's. */
-constexpr int tuning_graphs = 3, tuning_runs = 10;
+/** A way's time is that of a graph of so many launches: what it takes to launch a kernel is not the kernel's. */
+constexpr int tuning_runs = 10;
 /** Of one launch; beyond it, one launch tells enough. */
 constexpr double plain_ms = 2;
 
@@ -134,26 +134,22 @@ void Plan::tune(const std::map<std::string, std::string>& known, double seconds)
     if (step.ways.size() > 1) steps.push_back(&step);
   std::stable_sort(steps.begin(), steps.end(), [](const Step* a, const Step* b) { return a->macs > b->macs; });
 
-  const auto ms_of = [&](const auto& work) {
-    begin_.record(stream_);
-    work();
-    end_.record(stream_);
-    stream_.synchronize();
-    return end_.ms_since(begin_);
-  };
   const auto time = [&](const Step& step, size_t way) {
     const auto launch = [&] {
       step.launch(binding, way, stream_);
       check_launch(step.kernel.c_str());
     };
     launch();  // what the first one loads is not measured
-    double best = ms_of(launch);
-    if (best > plain_ms) return best;
+    begin_.record(stream_);
+    launch();
+    end_.record(stream_);
+    stream_.synchronize();
+    const double plain = end_.ms_since(begin_);
+    if (plain > plain_ms) return plain;
     const Graph runs(stream_, [&] {
       for (int i = 0; i < tuning_runs; i++) launch();
     });
-    for (int i = 0; i < tuning_graphs; i++) best = std::min(best, ms_of([&] { runs.launch(stream_); }) / tuning_runs);
-    return best;
+    return std::min(plain, fastest_ms(runs, stream_) / tuning_runs);
   };
   for (Step* const step : steps) {
     const std::string key = prefix + step->key;

@@ -3,40 +3,15 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
-#include <optional>
 #include <string>
 
+#include "cuda/test/drive_stand_in.h"
 #include "cuda/test/test.h"
 
 namespace tvn::cuda::test {
 
-/** Sets a variable of the environment as long as it lives; null: it is not set. */
-class WithEnvironment {
- public:
-  WithEnvironment(const char* name, const char* value) : name_(name) {
-    if (const char* const before = std::getenv(name)) before_ = before;
-    set(value);
-  }
-  WithEnvironment(const WithEnvironment&) = delete;
-  WithEnvironment& operator=(const WithEnvironment&) = delete;
-  ~WithEnvironment() { set(before_ ? before_->c_str() : nullptr); }
-
- private:
-  void set(const char* value) { value ? setenv(name_, value, 1) : unsetenv(name_); }
-  const char* name_;
-  std::optional<std::string> before_;
-};
-
 #ifdef TVN_EMULATION
 namespace stand_in {
-
-struct Work {
-  void (*run)(void*);
-  void* context;
-};
-inline __global__ void run_kernel(Work work) { work.run(work.context); }
-inline void run(cudaStream_t stream, void (*work)(void*), void* context) { LAUNCH(run_kernel, 1, 1, 0, stream, Work{work, context}); }
 
 /** A function that the stand-in has and cuDNN does not. */
 template <class F>
@@ -53,7 +28,7 @@ F* function(const char* name) {
 class WithStandIn {
  public:
   WithStandIn() : setting_("TVN_CUDNN", CUDNN_STAND_IN), before_(objects()) {
-    stand_in::function<void(void (*)(cudaStream_t, void (*)(void*), void*))>("cudnn_stand_in_run_by")(stand_in::run);
+    if (!drive_stand_in(CUDNN_STAND_IN)) fail("the stand-in for cuDNN takes no function that runs its work");
   }
   ~WithStandIn() { EXPECT(objects() == before_); }
 

@@ -1,22 +1,13 @@
 // Convolutions and depthwise convolutions of TVN-1 to TVN-4: forward, data gradient and weight gradient.
 #include "cuda/kernels/conv.h"
 #include "cuda/kernels/depthwise.h"
+#include "cuda/test/conv_workspace.h"
 #include "cuda/test/preset_layers.h"
 
 namespace tvn::cuda::test {
 namespace {
 
 constexpr Caps product_caps{8e6}, depthwise_caps{150e3};
-
-struct Workspace {
-  DeviceArray<int> counters;
-  DeviceArray<char> parts;
-  explicit Workspace(const ConvWorkspaceSize& size) : counters(std::vector<int>(static_cast<size_t>(size.counters))), parts(size.parts) {}
-  ConvWorkspace get() { return {counters.data(), reinterpret_cast<float*>(parts.data())}; }
-};
-
-constexpr ConvBlock blocks[conv_block_count] = {ConvBlock::rows64_columns64, ConvBlock::rows128_columns64, ConvBlock::rows32_columns64,
-                                                ConvBlock::rows64_columns32};
 
 /** A convolution with its data. */
 struct Product {
@@ -96,10 +87,10 @@ CUDA_TEST(preset_convolutions) {
     const Trace trace(l.describe());
     Product product(random, l);
     if (l.capped) {
-      product.forward(blocks[i % 4]);
-      product.data_gradient(blocks[(i + 1) % 4]);
+      product.forward(all_blocks[i % 4]);
+      product.data_gradient(all_blocks[(i + 1) % 4]);
     } else {
-      for (const ConvBlock block : blocks) product.forward(block), product.data_gradient(block);
+      for (const ConvBlock block : all_blocks) product.forward(block), product.data_gradient(block);
     }
     product.weight_gradient();
     i++;

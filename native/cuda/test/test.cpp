@@ -32,12 +32,6 @@ void fail(const std::string& what) {
   }
 }
 
-OrderOfBlocks::OrderOfBlocks(const char* seed) {
-  if (const char* const before = std::getenv("TVN_EMULATION_SEED")) before_ = before;
-  setenv("TVN_EMULATION_SEED", seed, 1);
-}
-OrderOfBlocks::~OrderOfBlocks() { setenv("TVN_EMULATION_SEED", before_.c_str(), 1); }
-
 Trace::Trace(std::string text) { traces().push_back(std::move(text)); }
 Trace::~Trace() { traces().pop_back(); }
 

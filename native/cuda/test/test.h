@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,14 +44,21 @@ class Trace {
 
 uint64_t seed();
 
-/** While it lives, the emulation runs blocks in the order of this seed; a GPU in its own. */
-class OrderOfBlocks {
+/** Sets a variable of the environment as long as it lives; null: it is not set. */
+class WithEnvironment {
  public:
-  explicit OrderOfBlocks(const char* seed);
-  ~OrderOfBlocks();
+  WithEnvironment(const char* name, const char* value) : name_(name) {
+    if (const char* const before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  WithEnvironment(const WithEnvironment&) = delete;
+  WithEnvironment& operator=(const WithEnvironment&) = delete;
+  ~WithEnvironment() { set(before_ ? before_->c_str() : nullptr); }
 
  private:
-  std::string before_;
+  void set(const char* value) { value ? setenv(name_, value, 1) : unsetenv(name_); }
+  const char* name_;
+  std::optional<std::string> before_;
 };
 
 /** splitmix64 */
@@ -63,6 +72,13 @@ class Random {
  private:
   uint64_t state_;
 };
+
+/** Small ones, so that every sum of products is exact. */
+inline std::vector<half> integers(Random& random, int count) {
+  std::vector<half> values(static_cast<size_t>(count));
+  for (half& value : values) value = __float2half(static_cast<float>(random.integer(-8, 8)));
+  return values;
+}
 
 inline float to_float(float x) { return x; }
 inline float to_float(uint8_t x) { return x; }

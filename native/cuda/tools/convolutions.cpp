@@ -1,13 +1,12 @@
 #include "cuda/tools/convolutions.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <map>
 
 #include "cuda/runtime/cudnn_conv.h"
 #include "cuda/runtime/device.h"
 #include "cuda/runtime/inference_builder.h"
+#include "cuda/test/drive_stand_in.h"
 
 namespace tvn::cuda::tools {
 namespace {
@@ -61,26 +60,6 @@ class Ours {
   DeviceBuffer x_, w_, y_, parts_, counters_;
 };
 
-#ifdef TVN_EMULATION
-struct Work {  // not as pointers: what they point to is not the device's
-  void (*run)(void*);
-  void* context;
-};
-__global__ void run_work(Work work) { work.run(work.context); }
-
-/** The stand-in for cuDNN leaves to us how its work comes into a stream. */
-void drive_stand_in(const std::string& path) {
-  using Run = void (*)(cudaStream_t, void (*)(void*), void*);
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (void* const run_by = library ? dlsym(library, "cudnn_stand_in_run_by") : nullptr)
-    reinterpret_cast<void (*)(Run)>(run_by)([](cudaStream_t stream, void (*work)(void*), void* context) {
-      LAUNCH(run_work, 1, 1, 0, stream, Work{work, context});
-    });
-}
-#else
-void drive_stand_in(const std::string&) {}
-#endif
-
 }  // namespace
 
 std::vector<Convolution> distinct_convolutions(const Program& program, int64_t batch) {
@@ -103,7 +82,7 @@ std::vector<Convolution> distinct_convolutions(const Program& program, int64_t b
 
 std::string cudnn_absence() {
   const CudnnSearch& search = cudnn_for_benchmarks();
-  if (search.found) drive_stand_in(search.found->path);
+  if (search.found) test::drive_stand_in(search.found->path);
   return search.refusal;
 }
 
