@@ -38,9 +38,16 @@ async function whole(changes: Partial<typeof record> = {}, fake: FakeOptions = {
   const memory = new MemoryStudy()
   const storage = memory.open()
   storage.append({ kind: 'created', record: { ...record, ...changes } }, 0)
-  const study = new Study(storage, clock)
+  const expectJournal = () =>
+    expect({ ...replay(storage.events()), elapsed: 0 }, 'the journal says what the study shows').to.deep.equal({ ...study.state, elapsed: 0 })
+  let events = 0
+  const study: Study = new Study(storage, clock, () => {
+    events++
+    expectJournal()
+  })
   const { tasks } = await go(study, fake)
-  expect({ ...replay(storage.events()), elapsed: 0 }, 'the journal says what the study shows').to.deep.equal({ ...study.state, elapsed: 0 })
+  expectJournal()
+  expect(events).to.be.above(study.state.trials.length)
   return { ...study.state, elapsed: 0, tasks }
 }
 
